@@ -1,0 +1,76 @@
+# Headwater. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
+UP_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up install dev lock check format test unit spec integration bench docs clean
+
+help:  ## Lists the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/.run  ## Installs what is needed, starts Headwater with the sample lake, prints READY and the URL.
+	$(BIN)/headwater up $(UP_FLAGS)
+
+install: $(VENV)/.run  ## Makes .venv with the locked packages that Headwater runs on.
+
+dev: $(VENV)/.dev  ## Adds the locked packages that checks and tests need.
+
+$(BIN)/uv: requirements/uv.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+$(VENV)/.run: requirements/run.lock pyproject.toml $(BIN)/uv
+	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
+	  $(UV) pip sync --quiet --require-hashes requirements/run.lock && \
+	  $(UV) pip install --quiet --no-deps --no-build-isolation --editable . ; fi
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml $(BIN)/uv
+	$(UV) pip sync --quiet --require-hashes requirements/dev.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.run $@
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+lock: $(BIN)/uv  ## Resolves pyproject.toml anew into requirements/*.lock (names, versions, hashes).
+	$(LOCK) --all-extras --group dev --group build pyproject.toml -o requirements/dev.lock
+	$(LOCK) --extra s3 --extra postgres --group build -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+
+check: $(VENV)/.dev  ## Format, lint, import contracts, types: everything short of running.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --config .importlinter --no-cache
+	$(BIN)/mypy
+	$(BIN)/python tools/architecture.py --check
+
+format: $(VENV)/.dev  ## Formats the code and applies the safe fixes.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(VENV)/.dev  ## Runs all tests, against real clients, Postgres and S3 (see docs/testing.md).
+	bash tests/setup.sh
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/.dev  ## Runs the unit tests only.
+	$(BIN)/python -m pytest tests/unit
+
+spec: $(VENV)/.dev  ## Runs tests/spec: SQL with users, grants and expected errors, as data.
+	$(BIN)/python -m pytest tests/spec
+
+integration: $(VENV)/.dev  ## Runs the tests that start real servers and clients.
+	bash tests/setup.sh
+	$(BIN)/python -m pytest tests/integration
+
+bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/results/.
+	$(BIN)/headwater bench tpch --scale 1 --out benchmarks/results
+
+docs: $(VENV)/.dev  ## Draws docs/architecture.svg from the import graph and the generated reference pages.
+	$(BIN)/python tools/architecture.py
+
+clean:  ## Removes everything that make made (not your home, ~/.headwater).
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,55 @@
+"""Who acts: principals, the identity of one session, and the actor that a change records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PrincipalKind(StrEnum):
+    """What a principal is; users and service accounts log in, roles are granted to them."""
+
+    USER = "user"
+    ROLE = "role"
+    SERVICE_ACCOUNT = "service_account"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user, role or service account; `id` is an opaque UUID that survives a rename."""
+
+    id: str
+    name: str
+    kind: PrincipalKind
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified caller: principal, the one role acted in (None: all roles held), and its session.
+
+    Memberships are resolved when a decision is taken, never stored here, so that revoking one
+    takes effect at once. `engine_worker` is set only for the token of an engine worker; such an
+    identity may do what the statement leased to that worker may do, and nothing else.
+    """
+
+    principal: Principal
+    role: str | None = None
+    session_id: str = ""
+    client: str = ""
+    purpose: str | None = None
+    engine_worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who a catalog change is recorded for, and the decision (audit id) that allowed it."""
+
+    principal_id: str
+    principal_name: str
+    request_id: str = ""
+    decision_id: str | None = None
+    client: str = ""
+
+
+SYSTEM = Actor(principal_id="system", principal_name="system")
+"""The server itself: migrations, the sample lake, the sweeper."""

@@ -1,0 +1,101 @@
+"""Every setting, and the only reader of the environment.
+
+A setting comes from the command line, from `HEADWATER_<NAME>` (nested:
+`HEADWATER_LIMITS__SECONDS`), or from its default here. `docs/reference/settings.md` documents each.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+class LimitSettings(BaseModel):
+    """What one statement may use at most, and how many run and wait."""
+
+    seconds: float = Field(3600.0, gt=0, description="Wall time of a statement, in seconds.")
+    memory_bytes: int = Field(
+        0, ge=0, description="Memory of one engine worker; 0 shares 60 % of the machine's."
+    )
+    result_bytes: int = Field(4 * GIB, gt=0, description="Arrow bytes of one result.")
+    scan_bytes: int = Field(0, ge=0, description="Bytes that one statement may scan; 0: any.")
+    statement_bytes: int = Field(MIB, gt=0, description="UTF-8 bytes of one statement's text.")
+    queue_length: int = Field(200, gt=0, description="Statements that may wait for a worker.")
+    queue_length_per_principal: int = Field(50, gt=0, description="The same, of one principal.")
+
+
+class EngineSettings(BaseModel):
+    """The pool of DuckDB worker processes."""
+
+    workers: int = Field(2, ge=1, le=64, description="Engine worker processes.")
+    threads: int = Field(0, ge=0, description="Threads of one worker; 0: the machine's cores.")
+    spill_bytes: int = Field(50 * GIB, gt=0, description="Disk that one worker may spill to.")
+
+
+class S3Settings(BaseModel):
+    """An S3 that is already there; `--storage s3` without an endpoint starts the embedded one."""
+
+    endpoint: str | None = Field(None, description="URL of the S3 API.")
+    bucket: str = Field("lake", description="Bucket of the warehouse.")
+    prefix: str = Field("warehouse", description="Key prefix of the warehouse in the bucket.")
+    region: str = Field("us-east-1", description="Region that requests are signed for.")
+    access_key_id: SecretStr | None = Field(None, description="The server's own key.")
+    secret_access_key: SecretStr | None = Field(None, description="The server's own secret.")
+    role_arn: str | None = Field(None, description="Role assumed for scoped credentials.")
+    credential_seconds: int = Field(3600, ge=900, le=43200, description="Life of vended keys.")
+
+
+class Settings(BaseSettings):
+    """All of Headwater's settings; made once, in `headwater.server.compose` or by the CLI."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADWATER_", env_nested_delimiter="__", extra="ignore"
+    )
+
+    home: Path = Field(Path("~/.headwater"), description="Where Headwater keeps everything.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8420, ge=0, le=65535, description="HTTP port; 0 picks a free one.")
+    metastore: str | None = Field(None, description="Database URL; default: SQLite in the home.")
+    storage: Literal["local", "s3"] = Field("local", description="Where tables' files live.")
+    samples: bool = Field(True, description="Load the sample lake on first start.")
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="Host names accepted beside the loopback ones."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged."
+    )
+    limits: LimitSettings = LimitSettings()
+    engine: EngineSettings = EngineSettings()
+    s3: S3Settings = S3Settings()
+
+    @property
+    def home_path(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def metastore_url(self) -> str:
+        """The metadata database's URL, as SQLAlchemy writes it."""
+        if self.metastore is None:
+            return f"sqlite:///{self.home_path / 'metastore.db'}"
+        for scheme in ("postgresql://", "postgres://"):
+            if self.metastore.startswith(scheme):
+                return "postgresql+psycopg://" + self.metastore.removeprefix(scheme)
+        return self.metastore
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """The environment that a child process of the server gets: no secret, nothing of the user's.
+
+    Only what a process needs to start is passed on (path, locale, temporary folder); `extra` adds
+    to it and must hold no secret either.
+    """
+    passed = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH")
+    return {name: os.environ[name] for name in passed if name in os.environ} | extra

@@ -1,0 +1,174 @@
+"""The metadata database: transactions on SQLite and Postgres, and the errors they turn into."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 30.0
+_CONNECT_ATTEMPTS = 3
+_SERIALIZATION_FAILURES = {"40001", "40P01"}
+
+
+class Database:
+    """The one metadata database.
+
+    `read()` and `write()` are transactions: commit on success, roll back on any exception. On
+    SQLite there is one writer at a time: `write()` takes the write lock at its start (BEGIN
+    IMMEDIATE), so a transaction never fails half-way for a lock; keep write transactions short and
+    do no file or network I/O inside.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = threading.Lock()
+        self.engine = _engine(self.url, self.is_sqlite)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads; sees one consistent state."""
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write."""
+        # Threads of this process queue here instead of on SQLite's lock, which polls.
+        gate: contextlib.AbstractContextManager[Any] = (
+            self._writer if self.is_sqlite else contextlib.nullcontext()
+        )
+        with gate, _translated(), self.engine.connect() as connection:
+            connection = connection.execution_options(headwater_write=True)
+            with connection.begin():
+                yield connection
+
+    def retrying(self, work: Callable[[Connection], T], attempts: int = 5) -> T:
+        """Runs `work` in a write transaction, again when Postgres reports a serialization failure.
+
+        `work` must have no effect outside the database.
+        """
+        for attempt in range(attempts):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except HeadwaterError as exc:
+                last = attempt == attempts - 1
+                if exc.code is not ErrorCode.COMMIT_CONFLICT or last:
+                    raise
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def ping(self) -> None:
+        """Raises METASTORE_UNAVAILABLE, after three tries, when the database does not answer."""
+        for attempt in range(_CONNECT_ATTEMPTS):
+            try:
+                with self.read() as connection:
+                    connection.execute(sqlalchemy.text("SELECT 1"))
+                return
+            except HeadwaterError:
+                if attempt == _CONNECT_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.2 * 2**attempt)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def _engine(url: sqlalchemy.URL, is_sqlite: bool) -> sqlalchemy.Engine:
+    if not is_sqlite:
+        return sqlalchemy.create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            connect_args={"connect_timeout": 5},
+        )
+    engine = sqlalchemy.create_engine(
+        url,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        pool_size=10,
+        max_overflow=30,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(dbapi: sqlite3.Connection, _record: object) -> None:
+        # We emit BEGIN ourselves; the driver's own transaction handling would start them too late.
+        dbapi.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16384",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("headwater_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turns the driver's failures into ours; integrity errors pass: the caller knows them."""
+    try:
+        yield
+    except sqlalchemy.exc.IntegrityError:
+        raise
+    except (OperationalError, DatabaseError) as exc:
+        raise _translate(exc) from exc
+    except SQLAlchemyError as exc:
+        if isinstance(exc, sqlalchemy.exc.TimeoutError):
+            raise error(
+                ErrorCode.METASTORE_UNAVAILABLE,
+                "the metastore has no free connection",
+                hint="try again; if it lasts, look for a stuck request in the server's log",
+            ) from exc
+        raise
+
+
+def _translate(exc: DatabaseError) -> HeadwaterError:
+    text = str(exc.orig).splitlines()[0] if str(exc.orig) else type(exc.orig).__name__
+    if getattr(exc.orig, "sqlstate", None) in _SERIALIZATION_FAILURES:
+        return error(ErrorCode.COMMIT_CONFLICT, "a concurrent change came first", hint="try again")
+    if "malformed" in text or "not a database" in text:
+        return error(
+            ErrorCode.METASTORE_CORRUPT,
+            f"the metastore is damaged: {text}",
+            hint="stop the server and restore metastore.db from a backup; nothing was changed",
+        )
+    if "disk is full" in text or "disk I/O error" in text:
+        return error(
+            ErrorCode.DISK_FULL,
+            "the metastore cannot be written: the disk is full",
+            hint="free some space and try again; nothing was changed",
+        )
+    if "readonly database" in text:
+        return error(
+            ErrorCode.HOME_NOT_WRITABLE,
+            "the metastore is read-only",
+            hint="make the home and everything in it writable for this user",
+        )
+    return error(
+        ErrorCode.METASTORE_UNAVAILABLE,
+        f"the metastore does not answer: {text}",
+        hint="check that the database runs and that --metastore names it; then try again",
+    )

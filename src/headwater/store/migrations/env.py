@@ -1,0 +1,1 @@
+"""Alembic asks for this file; `headwater.store.migrate` runs migrations on its own connection."""
