@@ -22,7 +22,7 @@ class GovernedPlan:
     Arrow tables that the SQL names (information_schema, parameters' tables). `writes` are leased to
     the worker while the plan runs: its catalog requests are allowed for these tables and nothing
     else, in the name of `identity`. `governed` is True when any scan is restricted: then error
-    messages carry no data and the barrier's settings apply.
+    messages carry no data and the barrier's settings apply. `time_zone` is the session's (IANA).
     """
 
     statement_id: str
@@ -32,6 +32,7 @@ class GovernedPlan:
     writes: tuple[GovernedWrite, ...] = ()
     inputs: Mapping[str, pa.Table] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    time_zone: str = "UTC"
 
     @property
     def governed(self) -> bool:
