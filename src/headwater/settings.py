@@ -29,6 +29,13 @@ class LimitSettings(BaseModel):
     statement_bytes: int = Field(MIB, gt=0, description="UTF-8 bytes of one statement's text.")
     queue_length: int = Field(200, gt=0, description="Statements that may wait for a worker.")
     queue_length_per_principal: int = Field(50, gt=0, description="The same, of one principal.")
+    client_seconds: float = Field(
+        300.0, gt=0, description="A statement whose client asks no more for so long is canceled."
+    )
+    result_seconds: float = Field(
+        900.0, gt=0, description="How long a result is kept after it was last asked for."
+    )
+    history_days: int = Field(90, gt=0, description="How long the query history is kept.")
 
 
 class EngineSettings(BaseModel):

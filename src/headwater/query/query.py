@@ -1,0 +1,251 @@
+"""One submitted statement: its state machine, its result pages and how to wait for and stop it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import pyarrow as pa
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.model.statement import QueryState, QueryStats, Session, Statement
+from headwater.query.session import SessionChanges
+
+_NEXT: dict[QueryState, tuple[QueryState, ...]] = {
+    QueryState.QUEUED: (QueryState.PLANNING, QueryState.FAILED, QueryState.CANCELED),
+    QueryState.PLANNING: (QueryState.RUNNING, QueryState.FAILED, QueryState.CANCELED),
+    QueryState.RUNNING: (QueryState.FINISHED, QueryState.FAILED, QueryState.CANCELED),
+}
+
+
+class Results(Protocol):
+    """A statement's result while and after it is written: record batches by index."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The result's columns."""
+        ...
+
+    @property
+    def pages_ready(self) -> int:
+        """How many batches can be read."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Arrow bytes written so far."""
+        ...
+
+    def page(self, index: int) -> pa.RecordBatch | None:
+        """Batch `index`, or None when it is not there."""
+        ...
+
+    def close(self) -> None:
+        """Frees memory and disk."""
+        ...
+
+
+class Query:
+    """A statement from submission to expiry; safe to use from any thread.
+
+    Every use by its client (`wait`, `page`) counts as a sign of life: a query whose client shows
+    none for long is canceled, and its result expires.
+    """
+
+    def __init__(self, query_id: str, session: Session, statement: Statement) -> None:
+        self.id = query_id
+        self.session = session
+        self.statement = statement
+        self.created = time.time()
+        self.started: float | None = None
+        self.finished: float | None = None
+        self._born = time.monotonic()
+        self._queued_seconds: float | None = None
+        self._elapsed_seconds: float | None = None
+        self._last_seen = self._born
+        self._attending = 0
+        self.update_type: str | None = None
+        self.update_count: int | None = None
+        self.session_changes = SessionChanges()
+        self.decisions: tuple[str, ...] = ()
+        self.engine: str | None = None
+        self._state = QueryState.QUEUED
+        self._error: HeadwaterError | None = None
+        self._cause: HeadwaterError | None = None
+        self._results: Results | None = None
+        self._progress: Callable[[], QueryStats] | None = None
+        self._final_stats: QueryStats | None = None
+        self._stop: Callable[[], None] | None = None
+        self._advances = 0
+        self._changed = threading.Condition()
+
+    # --- what clients use ---------------------------------------------------------------------
+
+    @property
+    def state(self) -> QueryState:
+        """Where the statement is."""
+        return self._state
+
+    @property
+    def error(self) -> HeadwaterError | None:
+        """Why it failed or was canceled; None otherwise."""
+        return self._error
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The result's columns; None until they are known, and for statements without rows."""
+        return self._results.schema if self._results else None
+
+    @property
+    def pages_ready(self) -> int:
+        """How many pages (record batches) of the result can be read now."""
+        return self._results.pages_ready if self._results else 0
+
+    def page(self, index: int) -> pa.RecordBatch | None:
+        """Page `index` (from 0), or None when it does not exist (yet)."""
+        self._last_seen = time.monotonic()
+        results = self._results
+        return results.page(index) if results is not None else None
+
+    def wait(self, seconds: float) -> QueryState:
+        """Waits for a change of state or for more result pages, `seconds` at most."""
+        self._last_seen = time.monotonic()
+        with self._changed:
+            seen = self._advances
+            if not self._state.is_final:
+                self._changed.wait_for(lambda: self._advances != seen, timeout=seconds)
+            return self._state
+
+    def finish(self, seconds: float | None = None) -> QueryState:
+        """Waits for the end, as in-process callers do; `seconds` at most."""
+        with self._changed:
+            self._attending += 1
+            try:
+                self._changed.wait_for(lambda: self._state.is_final, timeout=seconds)
+            finally:
+                self._attending -= 1
+                self._last_seen = time.monotonic()
+            return self._state
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds from submission to the end, or to now."""
+        ended = self._elapsed_seconds
+        return time.monotonic() - self._born if ended is None else ended
+
+    @property
+    def unattended_seconds(self) -> float:
+        """How long ago its client last showed a sign of life; 0 while one waits for the end."""
+        return 0.0 if self._attending else time.monotonic() - self._last_seen
+
+    def table(self) -> pa.Table:
+        """Waits for the end and returns the whole result; raises the statement's error."""
+        self.finish()
+        if self._error is not None:
+            raise self._error
+        if self._results is None:
+            return pa.table({})
+        results = self._results
+        pages = (results.page(index) for index in range(results.pages_ready))
+        return pa.Table.from_batches([page for page in pages if page is not None], results.schema)
+
+    def stats(self) -> QueryStats:
+        """What the statement used so far."""
+        used = self._final_stats or (self._progress() if self._progress else QueryStats())
+        results = self._results
+        return replace(
+            used,
+            elapsed_seconds=self.elapsed_seconds,
+            queued_seconds=(
+                self.elapsed_seconds if self._queued_seconds is None else self._queued_seconds
+            ),
+            result_rows=results.rows if results else 0,
+            result_bytes=results.bytes if results else 0,
+            progress=1.0 if self._state is QueryState.FINISHED else used.progress,
+        )
+
+    def cancel(self) -> None:
+        """Stops the statement wherever it is; harmless when it has ended."""
+        self.abort(error(ErrorCode.USER_CANCELED, "the statement was canceled"))
+
+    # --- what the pipeline uses ---------------------------------------------------------------
+
+    def abort(self, cause: HeadwaterError) -> None:
+        """Stops the statement for a reason of its own: canceled, out of time, abandoned."""
+        with self._changed:
+            if self._state.is_final or self._cause is not None:
+                return
+            self._cause = cause
+            stop = self._stop
+        if stop is not None:
+            stop()
+
+    def check(self) -> None:
+        """Raises the cause when the statement was stopped; stages call it between steps."""
+        if self._cause is not None:
+            raise self._cause
+
+    def on_stop(self, stop: Callable[[], None] | None) -> None:
+        """Sets what `abort` must call to stop the current step; calls it if it is too late."""
+        with self._changed:
+            self._stop = stop
+            late = self._cause is not None
+        if late and stop is not None:
+            stop()
+
+    def advance(self, state: QueryState | None = None) -> None:
+        """Moves to the next state, or tells waiters that the result advanced."""
+        with self._changed:
+            if state is not None and state is not self._state:
+                if state not in _NEXT.get(self._state, ()):
+                    raise error(ErrorCode.INTERNAL_ERROR, f"{self._state} cannot become {state}")
+                self._state = state
+                if state is QueryState.PLANNING:
+                    self.started = time.time()
+                    self._queued_seconds = time.monotonic() - self._born
+            self._advances += 1
+            self._changed.notify_all()
+
+    def deliver(self, results: Results) -> None:
+        """Takes the spool that the result is being written to."""
+        self._results = results
+        self.advance()
+
+    def measure(self, progress: Callable[[], QueryStats]) -> None:
+        """Takes the function that tells what the engine used so far."""
+        self._progress = progress
+
+    def end(self, failure: HeadwaterError | None) -> None:
+        """Ends the statement: finished, or failed (canceled, when its user did that)."""
+        if self._progress is not None:
+            self._final_stats = self._progress()
+            self._progress = None
+        with self._changed:
+            self._stop = None
+            self.finished = time.time()
+            self._elapsed_seconds = time.monotonic() - self._born
+            if failure is None:
+                state = QueryState.FINISHED
+            else:
+                self._error = self._cause or failure
+                canceled = self._error.code is ErrorCode.USER_CANCELED
+                state = QueryState.CANCELED if canceled else QueryState.FAILED
+            if state is QueryState.FINISHED and self._state is not QueryState.RUNNING:
+                raise error(ErrorCode.INTERNAL_ERROR, f"{self._state} cannot become {state}")
+            self._state = state
+            self._advances += 1
+            self._changed.notify_all()
+
+    def discard(self) -> None:
+        """Frees the result; later reads of pages find none."""
+        results, self._results = self._results, None
+        if results is not None:
+            results.close()
