@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 
 from headwater.errors import ErrorCode, error
 
@@ -44,7 +45,9 @@ class FairQueue:
         self._length_per_principal = length_per_principal
         self._entered: Counter[str] = Counter()
         self._holding: Counter[str] = Counter()
-        self._waiting: OrderedDict[str, deque[Ticket]] = OrderedDict()
+        self._served: Counter[str] = Counter()
+        self._turns = itertools.count(1)
+        self._waiting: dict[str, deque[Ticket]] = {}
         self._changed = threading.Condition()
 
     def enter(self, principal: str) -> Ticket:
@@ -104,10 +107,12 @@ class FairQueue:
 
     def _hand_out(self) -> None:
         while self._free and self._waiting:
-            principal = min(self._waiting, key=lambda name: self._holding[name])
+            principal = min(
+                self._waiting, key=lambda name: (self._holding[name], self._served[name])
+            )
             places = self._waiting[principal]
             ticket = places.popleft()
-            self._waiting.move_to_end(principal)
+            self._served[principal] = next(self._turns)
             if not places:
                 del self._waiting[principal]
             self._free -= 1
