@@ -1,0 +1,1 @@
+"""`headwater bench`: every performance claim, as a ratio of both sides in one run."""
