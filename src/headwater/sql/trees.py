@@ -1,0 +1,172 @@
+"""Text to sqlglot trees: queries, expressions and row changes, with our errors and limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlglot import exp
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
+from sqlglot.tokenizer_core import TokenType
+
+from headwater.errors import ErrorCode, HeadwaterError, Position, error
+from headwater.model.statement import Dialect
+from headwater.sql.hints import syntax_hint
+from headwater.sql.statements import Name
+from headwater.sql.tokens import grammar, position_at, tokenize, too_deep
+
+Result = TypeVar("Result")
+
+
+def guarded(function: Callable[[], Result]) -> Result:
+    """Runs recursive code over a tree; a tree too deep for it is a SYNTAX_ERROR, never a crash."""
+    try:
+        return function()
+    except RecursionError:
+        # Without the chain: a thousand frames tell nobody anything.
+        raise too_deep() from None
+
+
+def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
+    """The tree of exactly one statement that sqlglot knows; SYNTAX_ERROR otherwise."""
+    tokens = tokenize(text, dialect)
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens:
+        raise error(ErrorCode.SYNTAX_ERROR, "the statement is empty", hint="try SELECT 1")
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            raise error(
+                ErrorCode.SYNTAX_ERROR,
+                "more than one statement",
+                hint="send statements one by one",
+                position=position_at(text, token.start),
+            )
+    parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
+    try:
+        trees = guarded(lambda: parser.parse(tokens, text))
+    except ParseError as failure:
+        raise _syntax_error(text, failure) from failure
+    except (SqlglotError, ValueError, TypeError, AttributeError, KeyError, IndexError) as failure:
+        # sqlglot's builders meet argument counts that they do not expect.
+        raise error(
+            ErrorCode.SYNTAX_ERROR,
+            "the statement cannot be parsed",
+            hint="check the number of arguments of its functions",
+        ) from failure
+    if len(trees) != 1 or trees[0] is None:
+        raise error(ErrorCode.SYNTAX_ERROR, "expected one statement")
+    return trees[0]
+
+
+def parse_query(text: str, dialect: Dialect) -> exp.Expr:
+    """The tree of a query: SELECT, VALUES, TABLE, a set operation, in brackets or not."""
+    tree = parse_tree(text, dialect)
+    if not is_query(tree):
+        start = len(text) - len(text.lstrip())
+        raise error(
+            ErrorCode.SYNTAX_ERROR,
+            "expected a query",
+            hint="a query starts with SELECT, WITH, VALUES or TABLE",
+            position=position_at(text, start),
+        )
+    return tree
+
+
+def is_query(tree: exp.Expr) -> bool:
+    """True for a tree that yields rows and changes nothing by its own kind."""
+    return isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery | exp.Values)
+
+
+def parse_expression(text: str, dialect: Dialect) -> exp.Expr:
+    """The tree of a scalar expression, such as a row filter or a DEFAULT."""
+    blank = re.match(r"\s*", text)
+    offset = blank.end() if blank else 0
+    # One select item: anything that is not exactly one expression fails to parse as such. The
+    # prefix goes where blanks are, if there are any, so that places stay right.
+    prefix = "SELECT "
+    padded = text[: offset - len(prefix)] + prefix if offset >= len(prefix) else prefix
+    tree = parse_query(padded + text[offset:], dialect)
+    if (
+        not isinstance(tree, exp.Select)
+        or len(tree.expressions) != 1
+        or any(value for key, value in tree.args.items() if key != "expressions")
+        or isinstance(tree.expressions[0], exp.Alias | exp.Star)
+    ):
+        raise error(
+            ErrorCode.SYNTAX_ERROR,
+            "expected one expression",
+            position=position_at(text, offset),
+        )
+    found: exp.Expr = tree.expressions[0]
+    found.pop()
+    return found
+
+
+def _syntax_error(text: str, failure: ParseError) -> HeadwaterError:
+    details = failure.errors[0] if failure.errors else {}
+    found = str(details.get("highlight") or "") or None
+    message = str(details.get("description") or "the statement cannot be parsed").rstrip(".")
+    message = re.sub(r" but got <Token.*", "", message, flags=re.DOTALL)
+    message = re.sub(r"<class '[\w.]*\.(\w+)'>", r"\1", message)
+    place = _place(text, details)
+    return error(
+        ErrorCode.SYNTAX_ERROR,
+        f"{_plain(message)}{f' near {found[:40]!r}' if found else ''}",
+        hint=_nearby_hint(details, found),
+        position=place,
+    )
+
+
+def _plain(message: str) -> str:
+    if message.startswith("Required keyword"):
+        wanted = re.search(r"Required keyword: '(\w+)' missing for (\w+)", message)
+        if wanted:
+            return f"a part of {wanted[2]} is missing"
+    return message[:1].lower() + message[1:]
+
+
+def _place(text: str, details: dict[str, object]) -> Position | None:
+    line, column = details.get("line"), details.get("col")
+    if not isinstance(line, int) or not isinstance(column, int):
+        return None
+    highlight = details.get("highlight")
+    # sqlglot gives the last column of the token; we give the first.
+    width = len(highlight) if isinstance(highlight, str) and "\n" not in highlight else 1
+    return Position(line, max(1, column - width + 1))
+
+
+def _nearby_hint(details: dict[str, object], found: str | None) -> str | None:
+    """The misspelt keyword is often the word before the one where the parser gave up."""
+    before = str(details.get("start_context") or "").split()
+    for word in [found, *reversed(before[-3:])]:
+        hint = syntax_hint(word) if word else None
+        if hint:
+            return hint
+    if found is None:
+        return "the statement ends too early: is a bracket or an expression missing?"
+    return None
+
+
+def node_position(node: exp.Expr) -> Position | None:
+    """Where a node stands in its statement's text, if sqlglot knows."""
+    for candidate in (node, *node.find_all(exp.Identifier)):
+        line, column = candidate.meta.get("line"), candidate.meta.get("col")
+        if isinstance(line, int) and isinstance(column, int):
+            start, end = candidate.meta.get("start"), candidate.meta.get("end")
+            width = end - start if isinstance(start, int) and isinstance(end, int) else 0
+            return Position(line, max(1, column - width))
+    return None
+
+
+def table_name(node: exp.Expr) -> Name:
+    """The dotted name of a table node; SYNTAX_ERROR when it is anything else."""
+    if isinstance(node, exp.Schema):
+        node = node.this
+    parts = list(node.parts) if isinstance(node, exp.Table) else []
+    if not parts or not all(isinstance(part, exp.Identifier) for part in parts):
+        raise error(
+            ErrorCode.SYNTAX_ERROR, "expected the name of a table", position=node_position(node)
+        )
+    return Name(tuple(part.name for part in parts), node_position(node))
