@@ -153,9 +153,8 @@ def _print(remote: RemoteStatement, output: Format, max_rows: int) -> tuple[int,
     with ExitStack() as stack:
         reader = stack.enter_context(remote.reader())
         if output is Format.ARROW:
-            sink = stack.enter_context(
-                pa.ipc.new_stream(pa.PythonFile(sys.stdout.buffer, "wb"), reader.schema)
-            )
+            out: Any = sys.stdout.buffer
+            sink = stack.enter_context(pa.ipc.new_stream(out, reader.schema))
             return _counted(reader, sink.write_batch)
         if output is Format.TABLE:
             return _print_table(reader, max_rows)

@@ -52,8 +52,8 @@ def test_every_width_fits():
 
 
 def test_values_cannot_command_the_terminal():
-    text = render(pa.table({"a\x1b": ["x\x1b]0;title\x07\ny‮z"]}), Style())
-    assert not any(character in text for character in "\x1b\x07‮")
+    text = render(pa.table({"a\x1b": ["x\x1b]0;title\x07\ny\u202ez"]}), Style())
+    assert not any(character in text for character in "\x1b\x07\u202e")
     assert "\\ny" in text
     assert escape("tab\there") == "tab\\there"
 
@@ -63,7 +63,8 @@ def test_types_read_as_people_write_them():
     assert text_of(1e20) == "1e+20"
     assert text_of(float("nan")) == "NaN"
     assert text_of(Decimal("1E+3")) == "1000"
-    assert text_of(datetime.datetime(2024, 2, 29, 1, 2, 3)) == "2024-02-29 01:02:03"
+    stamp = datetime.datetime(2024, 2, 29, 1, 2, 3, tzinfo=datetime.UTC)
+    assert text_of(stamp) == "2024-02-29 01:02:03+00:00"
     assert text_of({"a": None, "b": [1, "x"]}) == "{a: NULL, b: [1, x]}"
     assert text_of([("k", 1)]) == "{k → 1}"
     assert text_of(b"\x01\xff") == "01 ff"
