@@ -6,7 +6,7 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev lock check format test unit spec integration bench docs clean
+.PHONY: help up install dev lock check format test unit spec integration crash bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +66,12 @@ integration: $(VENV)/.dev  ## Runs the tests that start real servers and clients
 	bash tests/setup.sh
 	$(BIN)/python -m pytest tests/integration
 
+crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 10 minutes).
+	HEADWATER_CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash
+
 bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/results/.
 	$(BIN)/headwater bench tpch --scale 1 --out benchmarks/results
+	$(BIN)/headwater bench catalog --out benchmarks/results
 
 docs: $(VENV)/.dev  ## Draws docs/architecture.svg from the import graph and the generated reference pages.
 	$(BIN)/python tools/architecture.py
