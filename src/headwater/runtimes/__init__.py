@@ -1,0 +1,1 @@
+"""Child processes of the server: `supervisor` starts them, watches them and starts them anew."""
