@@ -62,21 +62,21 @@ def staged_table(
     )
     rest = [u for u in updates if u.get("action") != "set-location"]
     actions = {u.get("action") for u in rest}
-    for action, addition in (
-        ("add-spec", {"spec": {"fields": []}}),
-        ("add-sort-order", {"sort-order": {"fields": []}}),
-    ):
-        if action not in actions:
-            rest += [{"action": action, **addition}, {"action": _DEFAULTS[action], **_LAST}]
+    if "add-spec" not in actions:
+        rest += [
+            {"action": "add-spec", "spec": {"fields": []}},
+            {"action": "set-default-spec", "spec-id": -1},
+        ]
+    if "add-sort-order" not in actions:
+        rest += [
+            {"action": "add-sort-order", "sort-order": {"fields": []}},
+            {"action": "set-default-sort-order", "sort-order-id": -1},
+        ]
     metadata = apply_updates(base, rest)
     metadata["properties"] = {
         k: v for k, v in metadata["properties"].items() if k != "format-version"
     }
     return metadata
-
-
-_DEFAULTS = {"add-spec": "set-default-spec", "add-sort-order": "set-default-sort-order"}
-_LAST = {"spec-id": -1, "sort-order-id": -1}
 
 
 def _format_version(text: str) -> int:

@@ -43,9 +43,9 @@ def check_requirements(
         elif kind in ("assert-table-uuid", "assert-view-uuid"):
             key = "table-uuid" if kind == "assert-table-uuid" else "view-uuid"
             found = None if metadata is None else metadata.get(key)
-            wanted = str(requirement.get("uuid"))
-            if found is None or str(found).lower() != wanted.lower():
-                raise _failed(f"UUID does not match: expected {wanted[:64]}, found {found}")
+            asked = str(requirement.get("uuid"))
+            if found is None or str(found).lower() != asked.lower():
+                raise _failed(f"UUID does not match: expected {asked[:64]}, found {found}")
         elif kind == "assert-ref-snapshot-id":
             _check_ref(metadata, requirement)
         elif kind in _COUNTERS:

@@ -123,7 +123,7 @@ def current_snapshot_id(metadata: Mapping[str, Any]) -> int | None:
     """The snapshot that `main` points to; None for a table without data."""
     main = (metadata.get("refs") or {}).get("main")
     found = main["snapshot-id"] if main else metadata.get("current-snapshot-id")
-    return None if found in (None, -1) else int(found)
+    return None if found is None or found == -1 else int(found)
 
 
 def resolve_snapshot(metadata: Mapping[str, Any], at: SnapshotRef) -> int | None:

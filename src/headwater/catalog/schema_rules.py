@@ -12,10 +12,13 @@ from headwater.catalog.schema import walk
 from headwater.errors import ErrorCode, error
 
 _PRIMITIVES = frozenset(
-    "boolean int long float double date time timestamp timestamptz string uuid binary".split()
+    ("boolean", "int", "long", "float", "double", "date", "time", "timestamp", "timestamptz")
+    + ("string", "uuid", "binary")
 )
-_PRIMITIVES_V3 = frozenset("timestamp_ns timestamptz_ns variant unknown geometry geography".split())
-_NULL_DEFAULT_ONLY = frozenset("variant unknown geometry geography".split())
+_PRIMITIVES_V3 = frozenset(
+    ("timestamp_ns", "timestamptz_ns", "variant", "unknown", "geometry", "geography")
+)
+_NULL_DEFAULT_ONLY = frozenset(["variant", "unknown", "geometry", "geography"])
 _DEEPEST = 100
 _PARAMETERISED = re.compile(
     r"(?:decimal\(\s*(?P<precision>\d{1,2})\s*,\s*(?P<scale>\d{1,2})\s*\)"
@@ -145,7 +148,7 @@ def _check_defaults(child: Mapping[str, Any], path: str, version: int) -> None:
 
 
 def _fits(default: Any, kind: str) -> bool:
-    """Whether a JSON value is a single value of the type (spec: "JSON single-value serialization")."""
+    """Whether a JSON value is a single value of the type (spec: JSON serialization)."""
     if kind == "boolean":
         return isinstance(default, bool)
     if kind in ("int", "long"):
