@@ -12,8 +12,20 @@ from headwater.catalog.schema import walk
 from headwater.errors import ErrorCode, error
 
 _PRIMITIVES = frozenset(
-    ("boolean", "int", "long", "float", "double", "date", "time", "timestamp", "timestamptz")
-    + ("string", "uuid", "binary")
+    (
+        "boolean",
+        "int",
+        "long",
+        "float",
+        "double",
+        "date",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "string",
+        "uuid",
+        "binary",
+    )
 )
 _PRIMITIVES_V3 = frozenset(
     ("timestamp_ns", "timestamptz_ns", "variant", "unknown", "geometry", "geography")
