@@ -119,27 +119,8 @@ def test_names_differ_by_more_than_case(sales: Catalog) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "x" * 256,
-        *[
-            "",
-            "a/b",
-            "a\\b",
-            "..",
-            ".",
-            "a*",
-            "a?",
-            " a",
-            "a ",
-            "a\n",
-            "a\x1fb",
-            "a`b",
-            'a"b',
-            "a#b",
-            "a+b",
-            "a:b",
-            "a<b",
-            "\u202ea",
-        ],
+        *("", "..", ".", "a/b", "a\\b", "a*", "a?", "a`b", 'a"b', "a#b", "a+b", "a:b", "a<b"),
+        *(" a", "a ", "a\n", "a\x1fb", "\u202ea", "x" * 256),
     ],
 )
 def test_names_that_could_mean_something_else_are_refused(sales: Catalog, name: str) -> None:
