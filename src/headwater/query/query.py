@@ -86,6 +86,7 @@ class Query:
         self._stop: Callable[[], None] | None = None
         self._advances = 0
         self._changed = threading.Condition()
+        self._watchers: set[Callable[[], None]] = set()
 
     # --- what clients use ---------------------------------------------------------------------
 
@@ -123,6 +124,20 @@ class Query:
             if not self._state.is_final:
                 self._changed.wait_for(lambda: self._advances != seen, timeout=seconds)
             return self._state
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Calls `changed` at every change of state or new page, until the returned function is.
+
+        For callers that wait without a thread. It is called from any thread and must not block.
+        """
+        with self._changed:
+            self._watchers.add(changed)
+
+        def stop() -> None:
+            with self._changed:
+                self._watchers.discard(changed)
+
+        return stop
 
     def finish(self, seconds: float | None = None) -> QueryState:
         """Waits for the end, as in-process callers do; `seconds` at most."""
@@ -211,8 +226,7 @@ class Query:
                 if state is QueryState.PLANNING:
                     self.started = time.time()
                     self._queued_seconds = time.monotonic() - self._born
-            self._advances += 1
-            self._changed.notify_all()
+            self._tell()
 
     def deliver(self, results: Results) -> None:
         """Takes the spool that the result is being written to."""
@@ -241,8 +255,13 @@ class Query:
             if state is QueryState.FINISHED and self._state is not QueryState.RUNNING:
                 raise error(ErrorCode.INTERNAL_ERROR, f"{self._state} cannot become {state}")
             self._state = state
-            self._advances += 1
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._advances += 1
+        self._changed.notify_all()
+        for changed in self._watchers:
+            changed()
 
     def discard(self) -> None:
         """Frees the result; later reads of pages find none."""

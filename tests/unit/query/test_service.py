@@ -164,3 +164,14 @@ def test_a_query_never_moves_backwards() -> None:
     assert query.state is QueryState.FINISHED
     query.cancel()
     assert query.error is None
+
+
+def test_watchers_hear_of_changes_until_they_stop() -> None:
+    query = Query("q1", ELLEN, Statement("SELECT 1"))
+    heard: list[QueryState] = []
+    stop = query.watch(lambda: heard.append(query.state))
+    query.advance(QueryState.PLANNING)
+    query.advance()
+    stop()
+    query.advance(QueryState.RUNNING)
+    assert heard == [QueryState.PLANNING, QueryState.PLANNING]

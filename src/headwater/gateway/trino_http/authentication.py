@@ -1,0 +1,81 @@
+"""Who sends a request: a session token as bearer, or as the password of Basic authentication."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from typing import Protocol
+
+from starlette.requests import Request
+
+from headwater.errors import ErrorCode, error
+from headwater.model.principal import Identity
+
+USER_HEADER = "x-trino-user"
+CHALLENGES = ('Bearer realm="Headwater"', 'Basic realm="Headwater"')
+"""What a 401 asks for; drivers choose between the two by how they were configured."""
+
+
+class Authority(Protocol):
+    """What the gateway asks of governance: whose token it is, and who may act for whom."""
+
+    def verify(self, token: str) -> Identity:
+        """The identity a token speaks for, or UNAUTHENTICATED."""
+        ...
+
+    def impersonate(self, identity: Identity, user: str) -> Identity:
+        """The identity of another user, or PERMISSION_DENIED without the privilege for it."""
+        ...
+
+
+def identify(request: Request, authority: Authority) -> Identity:
+    """The identity that a request acts with.
+
+    `X-Trino-User` must name the token's principal, or somebody whom it may impersonate; without the
+    header the token's principal acts. Raises UNAUTHENTICATED or PERMISSION_DENIED.
+    """
+    _require_private_channel(request)
+    token, name = _credentials(request.headers.get("authorization", ""))
+    identity = authority.verify(token)
+    own = identity.principal.name
+    if name is not None and name != own:
+        raise error(
+            ErrorCode.UNAUTHENTICATED,
+            "the user name is not the one that the token was issued to",
+            hint="use the token's user as user name and the token as password",
+        )
+    user = request.headers.get(USER_HEADER) or own
+    return identity if user == own else authority.impersonate(identity, user)
+
+
+def _credentials(header: str) -> tuple[str, str | None]:
+    scheme, _, value = header.strip().partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer" and value:
+        return value, None
+    if scheme.lower() == "basic":
+        try:
+            name, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name, colon, password = "", "", ""
+        if colon and password:
+            return password, name
+    raise error(
+        ErrorCode.UNAUTHENTICATED,
+        "a session token is needed",
+        hint="send `Authorization: Bearer TOKEN`, or user name and token as password",
+    )
+
+
+def _require_private_channel(request: Request) -> None:
+    """Tokens cross a network under TLS only; plain HTTP is for this machine's own clients."""
+    if request.url.scheme == "https":
+        return
+    host = request.client.host if request.client else ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise error(ErrorCode.PERMISSION_DENIED, "tokens are taken over TLS only", hint="use https")

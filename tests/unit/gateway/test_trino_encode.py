@@ -1,0 +1,169 @@
+"""Arrow to Trino's JSON: every value is what Trino's documentation of the protocol prints."""
+
+import datetime as dt
+import json
+import uuid
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headwater.gateway.trino_http.encode import rows_text
+from headwater.gateway.trino_http.types import TYPE_KEY, columns
+
+
+def encoded(array: pa.Array, metadata: dict[bytes, bytes] | None = None, **options: bool) -> list:
+    field = pa.field("c", array.type, metadata=metadata)
+    batch = pa.RecordBatch.from_arrays([array], schema=pa.schema([field]))
+    return [row[0] for row in json.loads(b"[" + rows_text(batch, **options) + b"]")]
+
+
+UTC = dt.UTC
+CASES = [
+    (pa.array([1, None, -(2**63)], pa.int64()), "bigint", [1, None, -(2**63)]),
+    (pa.array([2**64 - 1], pa.uint64()), "decimal(20,0)", ["18446744073709551615"]),
+    (pa.array([True, False, None]), "boolean", [True, False, None]),
+    (
+        pa.array([1.0, -0.0, 1e22, 0.1, float("nan"), float("inf"), -float("inf"), None]),
+        "double",
+        [1.0, -0.0, 1e22, 0.1, "NaN", "Infinity", "-Infinity", None],
+    ),
+    (pa.array([0.1, 2], pa.float32()), "real", [0.1, 2.0]),
+    (
+        pa.array([Decimal("1.50"), Decimal("-0.01"), None], pa.decimal128(10, 2)),
+        "decimal(10,2)",
+        ["1.50", "-0.01", None],
+    ),
+    (
+        pa.array([Decimal("1e-10"), Decimal(0), None], pa.decimal128(38, 10)),
+        "decimal(38,10)",
+        ["0.0000000001", "0.0000000000", None],
+    ),
+    (pa.array(["a", None, ""]), "varchar", ["a", None, ""]),
+    (pa.array(["a", None], pa.string_view()), "varchar", ["a", None]),
+    (pa.array(["x", "y", "x", None]).dictionary_encode(), "varchar", ["x", "y", "x", None]),
+    (pa.array([b"\x00\xff", b"", None]), "varbinary", ["AP8=", "", None]),
+    (pa.array([dt.date(1969, 12, 31), None]), "date", ["1969-12-31", None]),
+    (pa.array([dt.time(1, 2, 3, 4)], pa.time64("us")), "time(6)", ["01:02:03.000004"]),
+    (
+        pa.array([dt.datetime.fromisoformat("2026-01-01"), None], pa.timestamp("us")),
+        "timestamp(6)",
+        ["2026-01-01 00:00:00.000000", None],
+    ),
+    (
+        pa.array([dt.datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", "America/New_York")),
+        "timestamp(6) with time zone",
+        ["2026-01-01 00:00:00.000000 UTC"],
+    ),
+    (
+        pa.array([dt.timedelta(days=-1, hours=-2), dt.timedelta(milliseconds=5)]),
+        "interval day to second",
+        ["-1 02:00:00.000", "0 00:00:00.005"],
+    ),
+    (
+        pa.array([pa.MonthDayNano([0, 3, 4 * 10**9 + 10**6]), None]),
+        "interval day to second",
+        ["3 00:00:04.001", None],
+    ),
+    (
+        pa.array([[1, None], None, []], pa.list_(pa.int32())),
+        "array(integer)",
+        [[1, None], None, []],
+    ),
+    (
+        pa.array([[[1], None], None], pa.large_list(pa.large_list(pa.int8()))),
+        "array(array(tinyint))",
+        [[[1], None], None],
+    ),
+    (pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "array(integer)", [[1, 2], None]),
+    (
+        pa.array([{"a": 1, "b c": None}, None], pa.struct({"a": pa.int32(), "b c": pa.string()})),
+        'row("a" integer, "b c" varchar)',
+        [[1, None], None],
+    ),
+    (
+        pa.array([[("k", 1), ('"', None)], None, []], pa.map_(pa.string(), pa.int64())),
+        "map(varchar, bigint)",
+        [{"k": 1, '"': None}, None, {}],
+    ),
+    (
+        pa.array([[(1, dt.date(2026, 1, 2))]], pa.map_(pa.int32(), pa.date32())),
+        "map(integer, date)",
+        [{"1": "2026-01-02"}],
+    ),
+    (pa.nulls(2), "unknown", [None, None]),
+    (
+        pa.array([uuid.UUID(int=1).bytes, None], pa.uuid()),
+        "uuid",
+        ["00000000-0000-0000-0000-000000000001", None],
+    ),
+    (pa.array(['{"a": 1}', None], pa.json_()), "json", ['{"a": 1}', None]),
+]
+
+
+@pytest.mark.parametrize(("array", "kind", "expected"), CASES, ids=[case[1] for case in CASES])
+def test_a_value_is_encoded_as_its_type_says(array, kind, expected):
+    schema = pa.schema([pa.field("c", array.type)])
+    assert columns(schema, parametric_datetime=True)[0]["type"] == kind
+    assert encoded(array) == expected
+    for start in range(len(array)):
+        assert encoded(array.slice(start)) == expected[start:]
+
+
+def test_doubles_are_never_written_as_integers():
+    batch = pa.RecordBatch.from_pydict({"c": pa.array([1.0, -2.0, 1e300])})
+    assert rows_text(batch) == b"[1.0],[-2.0],[1e+300]"
+
+
+@given(st.lists(st.none() | st.text()))
+def test_any_text_survives(values):
+    assert encoded(pa.array(values, pa.string())) == values
+
+
+@given(st.lists(st.none() | st.dictionaries(st.text(), st.lists(st.none() | st.text()))))
+def test_any_nesting_survives(values):
+    kind = pa.map_(pa.string(), pa.list_(pa.string()))
+    array = pa.array([None if value is None else list(value.items()) for value in values], kind)
+    assert encoded(array) == values
+
+
+def test_a_field_may_name_a_type_that_arrow_lacks():
+    months = pa.array([pa.MonthDayNano([14, 0, 0]), pa.MonthDayNano([-1, 0, 0])])
+    named = {TYPE_KEY: b"interval year to month"}
+    assert encoded(months, named) == ["1-2", "-0-1"]
+    schema = pa.schema([pa.field("c", pa.string(), metadata={TYPE_KEY: b"char(3)"})])
+    assert columns(schema, parametric_datetime=True) == [
+        {
+            "name": "c",
+            "type": "char(3)",
+            "typeSignature": {"rawType": "char", "arguments": [{"kind": "LONG", "value": 3}]},
+        }
+    ]
+
+
+def test_clients_without_parametric_datetime_get_milliseconds():
+    inner = pa.struct({"t": pa.timestamp("us", "UTC")})
+    array = pa.array(
+        [[{"t": dt.datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)}]], pa.list_(inner)
+    )
+    schema = pa.schema([pa.field("c", array.type)])
+    assert columns(schema, parametric_datetime=False)[0]["type"] == (
+        'array(row("t" timestamp with time zone))'
+    )
+    assert encoded(array, parametric_datetime=False) == [[["2026-01-01 00:00:00.123 UTC"]]]
+
+
+def test_signatures_carry_their_arguments():
+    schema = pa.schema({"m": pa.map_(pa.string(), pa.struct({"d": pa.decimal128(5, 1)}))})
+    signature = columns(schema, parametric_datetime=True)[0]["typeSignature"]
+    key, value = (argument["value"] for argument in signature["arguments"])
+    assert key == {"rawType": "varchar", "arguments": [{"kind": "LONG", "value": 2147483647}]}
+    (named,) = value["arguments"]
+    assert named["kind"] == "NAMED_TYPE"
+    assert named["value"]["fieldName"] == {"name": "d"}
+    assert [argument["value"] for argument in named["value"]["typeSignature"]["arguments"]] == [
+        5,
+        1,
+    ]
