@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from headwater.model.identifiers import TableIdentifier
+from headwater.model.identifiers import Namespace, TableIdentifier
 from headwater.model.privilege import Privilege
 
 
@@ -107,6 +107,26 @@ class GovernedScan:
     def is_restricted(self) -> bool:
         """True when a filter, a mask or a hidden column stands between principal and files."""
         return self.level is not EnforcementLevel.COARSE
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedView:
+    """A view that the caller may read: its text, and on whose behalf its tables are read.
+
+    `dialect` is the one that `sql` is written in; `default_namespace` completes names in it.
+    `columns` are the view's output as declared. The tables below are reached with
+    `scan(…, via=identifier)`: the definer must still hold SELECT on them.
+    """
+
+    identifier: TableIdentifier
+    view_uuid: str
+    sql: str
+    dialect: str
+    default_namespace: Namespace
+    columns: tuple[ScanColumn, ...]
+    definer: str | None
+    decision: Decision
+    comment: str | None = None
 
 
 class WriteOperation(StrEnum):

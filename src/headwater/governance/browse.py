@@ -1,0 +1,160 @@
+"""What a caller may see of the catalog: schemas, tables, views, columns, and names to suggest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headwater.errors import ErrorCode, HeadwaterError
+from headwater.governance.decide import rights
+from headwater.governance.resolve import (
+    CatalogReader,
+    Entry,
+    Paths,
+    current_fields,
+    schema_not_found,
+    table_not_found,
+    view_columns,
+)
+from headwater.governance.restrict import restrict
+from headwater.governance.state import PolicyStore, State, Subject
+from headwater.model.identifiers import Namespace, TableIdentifier, namespace_text
+from headwater.model.principal import Identity
+from headwater.model.scan import ScanColumn
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleObject:
+    """A table or view (`kind`) that the caller may see."""
+
+    identifier: TableIdentifier
+    uuid: str
+    kind: str
+
+
+class Browser:
+    """Lists what a caller may see; what it may not see is not there."""
+
+    def __init__(self, catalog: CatalogReader, store: PolicyStore, paths: Paths) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._paths = paths
+
+    def schemas(self, identity: Identity, parent: Namespace | None = None) -> list[Namespace]:
+        """The namespaces that the caller may see, sorted: all, or those right below `parent`.
+
+        One is visible when the caller has any privilege on it or on anything in it.
+        """
+        state, subject = self._subject(identity)
+        found = (
+            [entry.namespace for entry in self._catalog.namespaces(parent)]
+            if parent is not None
+            else list(self._all_namespaces())
+        )
+        return sorted(n for n in found if self._sees_namespace(state, subject, n))
+
+    def sees_schema(self, identity: Identity, namespace: Namespace) -> bool:
+        """True when the namespace exists for the caller."""
+        state, subject = self._subject(identity)
+        return self._sees_namespace(state, subject, namespace)
+
+    def tables(self, identity: Identity, namespace: Namespace) -> list[VisibleObject]:
+        """The tables and views of a namespace that the caller may see, by name.
+
+        Raises SCHEMA_NOT_FOUND when the namespace does not exist for the caller.
+        """
+        state, subject = self._subject(identity)
+        if not self._sees_namespace(state, subject, namespace):
+            raise schema_not_found(namespace, self.suggest_schema(identity, namespace))
+        return self._tables(state, subject, namespace)
+
+    def columns(self, identity: Identity, identifier: TableIdentifier) -> tuple[ScanColumn, ...]:
+        """The visible columns of a table (masks included) or view, in order.
+
+        Raises TABLE_NOT_FOUND when it does not exist for the caller.
+        """
+        state, subject = self._subject(identity)
+        entry = self._catalog.entry(identifier)
+        if entry is None:
+            raise table_not_found(identifier, self.suggest(identity, identifier))
+        path = self._paths.object(entry, state.epoch)
+        if not rights(state, subject, path).visible:
+            raise table_not_found(identifier, self.suggest(identity, identifier))
+        if entry.kind == "view":
+            return view_columns(self._catalog.view(identifier).metadata)
+        loaded = self._catalog.table(identifier)
+        fields = current_fields(loaded.metadata)
+        return restrict(state, [subject], loaded.uuid, path, fields).columns
+
+    def suggest(self, identity: Identity, identifier: TableIdentifier) -> str | None:
+        """A visible table or view with a name like that one, for "did you mean"."""
+        state, subject = self._subject(identity)
+        candidates: list[str] = []
+        if self._sees_namespace(state, subject, identifier.namespace):
+            candidates = [
+                str(found.identifier)
+                for found in self._tables(state, subject, identifier.namespace)
+            ]
+        else:
+            for namespace in self.schemas(identity):
+                candidates += [
+                    str(found.identifier)
+                    for found in self._tables(state, subject, namespace)
+                    if found.identifier.name.casefold() == identifier.name.casefold()
+                ]
+            if candidates:
+                return candidates[0]
+            closest = self.suggest_schema(identity, identifier.namespace)
+            if closest is None:
+                return None
+            namespace = tuple(closest.split("."))
+            wanted = f"{closest}.{identifier.name}"
+            names = [str(found.identifier) for found in self._tables(state, subject, namespace)]
+            return next(iter(difflib.get_close_matches(wanted, names, 1, 0.7)), None)
+        return next(iter(difflib.get_close_matches(str(identifier), candidates, 1, 0.7)), None)
+
+    def suggest_schema(self, identity: Identity, namespace: Namespace) -> str | None:
+        """A visible namespace with a name like that one."""
+        names = [namespace_text(visible) for visible in self.schemas(identity)]
+        return next(iter(difflib.get_close_matches(namespace_text(namespace), names, 1, 0.6)), None)
+
+    def _subject(self, identity: Identity) -> tuple[State, Subject]:
+        state = self._store.current()
+        return state, state.subject(identity)
+
+    def _sees_namespace(self, state: State, subject: Subject, namespace: Namespace) -> bool:
+        path = self._paths.namespace(namespace, state.epoch)
+        if path is None:
+            return False
+        seen = rights(state, subject, path)
+        if seen.visible or seen.whole:
+            return True
+        if any(True for _ in self._tables(state, subject, namespace)):
+            return True
+        return any(
+            self._sees_namespace(state, subject, below.namespace)
+            for below in self._catalog.namespaces(namespace)
+        )
+
+    def _tables(self, state: State, subject: Subject, namespace: Namespace) -> list[VisibleObject]:
+        try:
+            entries: list[Entry] = [
+                *self._catalog.tables(namespace),
+                *self._catalog.views(namespace),
+            ]
+        except HeadwaterError as exc:
+            if exc.code is ErrorCode.SCHEMA_NOT_FOUND:
+                return []
+            raise
+        visible = (
+            VisibleObject(entry.identifier, entry.uuid, entry.kind)
+            for entry in entries
+            if rights(state, subject, self._paths.object(entry, state.epoch)).visible
+        )
+        return sorted(visible, key=lambda found: found.identifier)
+
+    def _all_namespaces(self, parent: Namespace = ()) -> Iterator[Namespace]:
+        for entry in self._catalog.namespaces(parent):
+            yield entry.namespace
+            yield from self._all_namespaces(entry.namespace)

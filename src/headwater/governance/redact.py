@@ -1,0 +1,48 @@
+"""Statements as the audit log keeps them: their hash, and their text without literals."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlglot.dialects import DuckDB
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+_LONGEST = 20_000
+_LITERALS = {
+    TokenType.STRING,
+    TokenType.NUMBER,
+    TokenType.BIT_STRING,
+    TokenType.HEX_STRING,
+    TokenType.BYTE_STRING,
+    TokenType.NATIONAL_STRING,
+    TokenType.RAW_STRING,
+    TokenType.HEREDOC_STRING,
+    TokenType.UNICODE_STRING,
+}
+
+
+def statement_hash(text: str) -> str:
+    """SHA-256, hex, of the statement's UTF-8 text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def redacted(text: str) -> str:
+    """The statement with every literal as `?` and without comments, 20,000 characters at most.
+
+    Values can be personal data. Text that is not SQL is not kept at all.
+    """
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST].rsplit(None, 1)[0]
+        return redacted(text) + " …"
+    try:
+        tokens = DuckDB().tokenize(text)
+    except SqlglotError:
+        return "(not SQL)"
+    return " ".join(
+        "?" if token.token_type in _LITERALS else _text(text, token) for token in tokens
+    )
+
+
+def _text(text: str, token: Token) -> str:
+    return text[token.start : token.end + 1]
