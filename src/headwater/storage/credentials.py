@@ -19,6 +19,26 @@ class VendedCredentials:
     expires_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class S3Endpoint:
+    """An S3 API and the server's own keys for it; `url` carries scheme, host and port."""
+
+    url: str
+    region: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    path_style: bool = True
+
+    def client_config(self) -> dict[str, str]:
+        """What an Iceberg client needs to know of the endpoint: `s3.*` properties, no secret."""
+        return {
+            "s3.endpoint": self.url,
+            "s3.region": self.region,
+            "client.region": self.region,
+            "s3.path-style-access": "true" if self.path_style else "false",
+        }
+
+
 class CredentialVendor(Protocol):
     """Hands out short-lived credentials that reach one location and nothing else."""
 

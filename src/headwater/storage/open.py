@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headwater.errors import ErrorCode, error
-from headwater.settings import Settings
-from headwater.storage.credentials import CredentialVendor, EngineStorage, NoVendor
+from headwater.settings import S3Settings, Settings
+from headwater.storage.credentials import CredentialVendor, EngineStorage, NoVendor, S3Endpoint
 from headwater.storage.fileio import FILE_SCHEME, LocalFileIO
 from headwater.storage.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from headwater.storage.seaweed import EmbeddedS3
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open warehouse, who vends credentials to it, and what engine workers get."""
+    """An open warehouse, who vends credentials to it, and what engine workers get.
+
+    `client_config` is what every Iceberg client is told of the storage, without secrets.
+    `embedded` is the embedded S3 that runs for it, if one does.
+    """
 
     warehouse: Warehouse
     vendor: CredentialVendor
     engine: EngineStorage
+    client_config: dict[str, str] = field(default_factory=dict)
+    embedded: EmbeddedS3 | None = None
+
+    def close(self) -> None:
+        """Stops the embedded S3, if there is one, and waits for its end."""
+        if self.embedded is not None:
+            self.embedded.stop()
 
 
 def open_storage(settings: Settings, home: Path) -> Storage:
-    """The storage of a home; makes the local folder when it is missing.
+    """The storage of a home: a local folder, the embedded S3 (started), or an S3 elsewhere.
 
-    Raises HOME_NOT_WRITABLE, INVALID_LOCATION (a home whose path cannot name a warehouse) or
-    STORAGE_UNAVAILABLE.
+    Raises HOME_NOT_WRITABLE, INVALID_LOCATION (a path that cannot name a warehouse),
+    INVALID_ARGUMENT (an S3 endpoint without keys) or STORAGE_UNAVAILABLE.
     """
-    return _open_local(home / "warehouse")
+    if settings.storage == "local":
+        return _open_local(home / "warehouse")
+    if settings.s3.endpoint is None:
+        return _open_embedded(settings.s3, home)
+    return _open_s3(settings.s3)
 
 
 def _open_local(folder: Path) -> Storage:
@@ -41,4 +60,67 @@ def _open_local(folder: Path) -> Storage:
             hint="choose another --home, or make it writable",
         ) from exc
     root = FILE_SCHEME + str(folder)
-    return Storage(Warehouse(root, LocalFileIO(folder)), NoVendor(), EngineStorage("local", root))
+    warehouse = Warehouse(root, LocalFileIO(folder))
+    return Storage(warehouse, NoVendor(), EngineStorage("local", root))
+
+
+def _open_embedded(settings: S3Settings, home: Path) -> Storage:
+    from headwater.storage.s3 import S3FileIO, s3_client, sts_client
+    from headwater.storage.seaweed import EmbeddedS3
+    from headwater.storage.sts import StsVendor
+
+    embedded = EmbeddedS3(home, settings.bucket)
+    embedded.start()
+    endpoint = embedded.endpoint
+    root = _root(settings)
+    warehouse = Warehouse(root, S3FileIO(s3_client(endpoint), root))
+    vendor = StsVendor(
+        sts_client(endpoint), endpoint, warehouse, embedded.role_arn, settings.credential_seconds
+    )
+    engine = embedded.engine_storage(root)
+    return Storage(warehouse, vendor, engine, endpoint.client_config(), embedded)
+
+
+def _open_s3(settings: S3Settings) -> Storage:
+    from headwater.storage.s3 import S3FileIO, s3_client, sts_client
+    from headwater.storage.sts import StsVendor
+
+    if not (settings.endpoint and settings.access_key_id and settings.secret_access_key):
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            "an S3 endpoint needs the server's own keys",
+            hint="set HEADWATER_S3__ACCESS_KEY_ID and HEADWATER_S3__SECRET_ACCESS_KEY",
+        )
+    endpoint = S3Endpoint(
+        url=settings.endpoint,
+        region=settings.region,
+        access_key_id=settings.access_key_id.get_secret_value(),
+        secret_access_key=settings.secret_access_key.get_secret_value(),
+    )
+    root = _root(settings)
+    io = S3FileIO(s3_client(endpoint), root)
+    warehouse = Warehouse(root, io)
+    io.check_bucket()
+    vendor: CredentialVendor = NoVendor()
+    if settings.role_arn:
+        vendor = StsVendor(
+            sts_client(endpoint),
+            endpoint,
+            warehouse,
+            settings.role_arn,
+            settings.credential_seconds,
+        )
+    engine = EngineStorage(
+        kind="s3",
+        root=root,
+        endpoint=endpoint.url,
+        region=endpoint.region,
+        access_key_id=endpoint.access_key_id,
+        secret_access_key=endpoint.secret_access_key,
+    )
+    return Storage(warehouse, vendor, engine, endpoint.client_config())
+
+
+def _root(settings: S3Settings) -> str:
+    prefix = settings.prefix.strip("/")
+    return f"s3://{settings.bucket}/{prefix}" if prefix else f"s3://{settings.bucket}"

@@ -23,7 +23,9 @@ PATH_PROPERTIES = (
 """Table properties that send a writer's files elsewhere (Iceberg docs, "Write properties")."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*", re.ASCII)
-_ROOT = re.compile(r"(?:file:///|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/|\Z))[^\x00-\x1f\x7f]*")
+# Printable ASCII: DuckDB 1.5.5 cannot delete rows of a table below any other path ("Invalid byte
+# encountered in STRING -> BLOB conversion").
+_ROOT = re.compile(r"(?:file:///|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/|\Z))[ -~]*")
 _UNSAFE = frozenset("%*?[]{}$\\\"'`#<>|^~\x7f")
 _LONGEST = 1024
 
@@ -41,7 +43,7 @@ class Warehouse:
             raise error(
                 ErrorCode.INVALID_LOCATION,
                 f"{root!r} cannot be a warehouse",
-                hint="choose a home (or bucket and prefix) without wildcards, quotes or '%'",
+                hint="choose a home (or bucket and prefix) in ASCII, without wildcards or quotes",
             )
         self.root = root
         self.io = io
