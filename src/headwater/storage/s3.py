@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-_ATTEMPTS = 4
+_ATTEMPTS = 8
 _CONNECT_SECONDS = 3
 _READ_SECONDS = 60
 _CONNECTIONS = 32

@@ -51,10 +51,10 @@ class EmbeddedS3:
     """
 
     def __init__(self, home: Path, bucket: str = "lake") -> None:
-        self._folder = home / "s3"
+        self.folder = home / "s3"
         self._bucket = bucket
-        self._config = self._folder / "config"
-        self._data = self._folder / "data"
+        self._config = self.folder / "config"
+        self._data = self.folder / "data"
         self._ports: dict[str, int] = {}
         self._keys: Keys | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +100,7 @@ class EmbeddedS3:
     def start(self) -> None:
         """Starts it and waits until it answers; STORAGE_UNAVAILABLE after 30 seconds."""
         binary = _binary()
-        for folder in (self._folder, self._config, self._data):
+        for folder in (self.folder, self._config, self._data):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._end_stale_process()
         self._keys = load_keys(self._config)
@@ -147,17 +147,17 @@ class EmbeddedS3:
 
     def _run(self, command: list[str]) -> None:
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
-        with (self._folder / "seaweed.log").open("ab") as log:
+        with (self.folder / "seaweed.log").open("ab") as log:
             process = subprocess.Popen(
                 launcher,
-                cwd=self._folder,
-                env=child_environment(HOME=str(self._folder)),
+                cwd=self.folder,
+                env=child_environment(HOME=str(self.folder)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         self._process = process
-        (self._folder / "pid").write_text(str(process.pid))
+        (self.folder / "pid").write_text(str(process.pid))
         self._started.set()
         if self._stopping.is_set():
             process.terminate()
@@ -186,13 +186,13 @@ class EmbeddedS3:
         return error(
             ErrorCode.STORAGE_UNAVAILABLE,
             f"the embedded S3 {what}",
-            hint=f"see {self._folder / 'seaweed.log'}",
+            hint=f"see {self.folder / 'seaweed.log'}",
         )
 
     def _end_stale_process(self) -> None:
         """Ends what a server that was killed left behind, and waits for it."""
         try:
-            process = psutil.Process(int((self._folder / "pid").read_text()))
+            process = psutil.Process(int((self.folder / "pid").read_text()))
             ours = any(str(self._data) in part for part in process.cmdline())
         except (FileNotFoundError, ValueError, psutil.Error):
             return
