@@ -1,0 +1,305 @@
+"""Tables and views in the metastore: rows, and a cache of their parsed metadata."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import sqlalchemy
+from sqlalchemy import Connection
+
+from headwater.catalog import records
+from headwater.catalog.entries import ObjectKind, TableEntry
+from headwater.catalog.names import fold, namespace_of
+from headwater.catalog.namespaces import folded_key, require_namespace
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.model.identifiers import Namespace, TableIdentifier
+from headwater.store.database import Database
+
+_TABLE = records.objects
+_NAMESPACES = records.namespaces
+_RETIRED = records.retired_locations
+_ENTRY = (
+    _TABLE.c.uuid,
+    _TABLE.c.name,
+    _TABLE.c.kind,
+    _TABLE.c.namespace_id,
+    _TABLE.c.version,
+    _TABLE.c.metadata_location,
+    _NAMESPACES.c.path,
+)
+_CACHE_BYTES = 64 * 1024 * 1024
+
+
+class State:
+    """One version of a table or view: its row, and its metadata as bytes and as a shared dict."""
+
+    __slots__ = ("entry", "metadata", "metadata_json", "metadata_location", "version")
+
+    def __init__(
+        self,
+        entry: TableEntry,
+        version: int,
+        metadata_location: str,
+        metadata_json: bytes,
+        metadata: dict[str, Any],
+    ) -> None:
+        self.entry = entry
+        self.version = version
+        self.metadata_location = metadata_location
+        self.metadata_json = metadata_json
+        self.metadata = metadata
+
+
+class Objects:
+    """Looks tables and views up; thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cache = _MetadataCache(_CACHE_BYTES)
+
+    def find(self, identifier: TableIdentifier, *, fold_case: bool = False) -> TableEntry | None:
+        """The table or view of exactly that name; with `fold_case`, whatever its case."""
+        with self._database.read() as connection:
+            row = _find(connection, identifier, fold_case)
+        return None if row is None else _entry(row)
+
+    def by_uuid(self, object_uuid: str) -> TableEntry | None:
+        """The table or view with that uuid."""
+        query = _joined().where(_TABLE.c.uuid == object_uuid)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _entry(row)
+
+    def listing(self, namespace: Namespace, kind: ObjectKind) -> list[TableEntry]:
+        """The tables or views in a namespace, by name; SCHEMA_NOT_FOUND without the namespace."""
+        with self._database.read() as connection:
+            inside = require_namespace(connection, namespace).id
+            query = _joined().where(_TABLE.c.namespace_id == inside, _TABLE.c.kind == kind.value)
+            rows = connection.execute(query).all()
+        return sorted((_entry(row) for row in rows), key=lambda entry: entry.identifier)
+
+    def all(self) -> list[TableEntry]:
+        """Every table and view, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(_joined()).all()
+        return sorted((_entry(row) for row in rows), key=lambda entry: entry.identifier)
+
+    def state(self, identifier: TableIdentifier, kind: ObjectKind) -> State:
+        """The current state; TABLE_NOT_FOUND when there is no such table (or view)."""
+        with self._database.read() as connection:
+            row = _find(connection, identifier, fold_case=False)
+            if row is None or row.kind != kind.value:
+                raise no_object(identifier, kind)
+            cached = self._cache.get(row.uuid, row.version)
+            text = None
+            if cached is None:
+                text = connection.execute(
+                    sqlalchemy.select(_TABLE.c.metadata, _TABLE.c.version).where(
+                        _TABLE.c.uuid == row.uuid, _TABLE.c.version == row.version
+                    )
+                ).first()
+        if cached is None:
+            if text is None:
+                # Postgres, read committed: a commit came between the two reads.
+                return self.state(identifier, kind)
+            metadata_json = text.metadata.encode()
+            cached = (metadata_json, orjson.loads(metadata_json))
+            self._cache.put(row.uuid, row.version, *cached)
+        return State(_entry(row), row.version, row.metadata_location, *cached)
+
+    def remember(self, state: State) -> None:
+        """Keeps the state that a commit just made, which someone is likely to load next."""
+        self._cache.put(state.entry.uuid, state.version, state.metadata_json, state.metadata)
+
+
+class _MetadataCache:
+    """Parsed metadata by (uuid, version), least recently used out first, bounded by JSON bytes."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._size = 0
+        self._items: OrderedDict[str, tuple[int, bytes, dict[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, object_uuid: str, version: int) -> tuple[bytes, dict[str, Any]] | None:
+        with self._lock:
+            found = self._items.get(object_uuid)
+            if found is None or found[0] != version:
+                return None
+            self._items.move_to_end(object_uuid)
+            return found[1], found[2]
+
+    def put(
+        self, object_uuid: str, version: int, metadata_json: bytes, metadata: dict[str, Any]
+    ) -> None:
+        with self._lock:
+            old = self._items.pop(object_uuid, None)
+            if old is not None:
+                self._size -= len(old[1])
+                if old[0] > version:
+                    version, metadata_json, metadata = old
+            self._items[object_uuid] = (version, metadata_json, metadata)
+            self._size += len(metadata_json)
+            while self._size > self._capacity and len(self._items) > 1:
+                _, (_, dropped, _) = self._items.popitem(last=False)
+                self._size -= len(dropped)
+
+
+# --- inside a write transaction -----------------------------------------------------------------
+
+
+def require_free_name(connection: Connection, identifier: TableIdentifier) -> str:
+    """The namespace's id when it exists and the name is free in it, whatever its case."""
+    namespace_id = require_namespace(connection, identifier.namespace).id
+    taken = connection.execute(
+        sqlalchemy.select(_TABLE.c.name, _TABLE.c.kind).where(
+            _TABLE.c.namespace_id == namespace_id, _TABLE.c.folded == fold(identifier.name)
+        )
+    ).first()
+    if taken is not None:
+        what = "View" if taken.kind == ObjectKind.VIEW else "Table"
+        same = taken.name == identifier.name
+        raise error(
+            ErrorCode.TABLE_ALREADY_EXISTS,
+            f"{what} already exists: {TableIdentifier(identifier.namespace, taken.name)}",
+            hint=None if same else "names must differ by more than case",
+        )
+    return namespace_id
+
+
+def overlapping_locations(
+    connection: Connection, location: str, ancestors: Iterable[str], *, ignoring: str | None = None
+) -> list[str]:
+    """Locations of live and dropped objects that contain this one or lie in it."""
+    found: list[str] = []
+    for table in (_TABLE, _RETIRED):
+        overlaps = table.c.location.in_([*ancestors]) | table.c.location.startswith(
+            location + "/", autoescape=True
+        )
+        found += [
+            row.location
+            for row in connection.execute(
+                sqlalchemy.select(table.c.location, table.c.uuid).where(overlaps)
+            )
+            if row.uuid != ignoring
+        ]
+    return found
+
+
+def reclaim_location(connection: Connection, location: str) -> None:
+    """Ends the retirement of a dropped table's location, unless its files are to be deleted."""
+    connection.execute(
+        _RETIRED.delete().where(_RETIRED.c.location == location, _RETIRED.c.purge.is_(False))
+    )
+
+
+def insert_object(connection: Connection, state: State, location: str) -> None:
+    """Adds a table's or view's row."""
+    identifier = state.entry.identifier
+    connection.execute(
+        _TABLE.insert().values(
+            uuid=state.entry.uuid,
+            namespace_id=state.entry.namespace_id,
+            name=identifier.name,
+            folded=fold(identifier.name),
+            kind=state.entry.kind.value,
+            location=location,
+            version=state.version,
+            metadata_location=state.metadata_location,
+            metadata=state.metadata_json.decode(),
+        )
+    )
+
+
+def swap_object(connection: Connection, base: State, new: State, location: str) -> bool:
+    """Replaces a row by its next version; False when it is no longer at the base's version."""
+    result = connection.execute(
+        _TABLE.update()
+        .where(_TABLE.c.uuid == base.entry.uuid, _TABLE.c.version == base.version)
+        .values(
+            version=new.version,
+            location=location,
+            metadata_location=new.metadata_location,
+            metadata=new.metadata_json.decode(),
+        )
+    )
+    return result.rowcount == 1
+
+
+def remove_object(
+    connection: Connection, identifier: TableIdentifier, kind: ObjectKind, *, purge: bool
+) -> tuple[TableEntry, str]:
+    """Deletes a row and retires its location; returns what was removed and its metadata file."""
+    row = _find(connection, identifier, fold_case=False)
+    if row is None or row.kind != kind.value:
+        raise no_object(identifier, kind)
+    location: str = connection.execute(
+        sqlalchemy.select(_TABLE.c.location).where(_TABLE.c.uuid == row.uuid)
+    ).scalar_one()
+    connection.execute(_TABLE.delete().where(_TABLE.c.uuid == row.uuid))
+    connection.execute(
+        _RETIRED.insert().values(
+            location=location,
+            uuid=row.uuid,
+            name=str(identifier),
+            purge=purge,
+            retired_ms=int(time.time() * 1000),
+        )
+    )
+    return _entry(row), row.metadata_location
+
+
+def rename_object(
+    connection: Connection, source: TableIdentifier, target: TableIdentifier, kind: ObjectKind
+) -> TableEntry:
+    """Gives a table or view another name, in another namespace perhaps; returns it as it was."""
+    row = _find(connection, source, fold_case=False)
+    if row is None or row.kind != kind.value:
+        raise no_object(source, kind)
+    same_but_case = source.namespace == target.namespace and fold(source.name) == fold(target.name)
+    if source == target or not same_but_case:
+        namespace_id = require_free_name(connection, target)
+    else:
+        namespace_id = row.namespace_id
+    connection.execute(
+        _TABLE.update()
+        .where(_TABLE.c.uuid == row.uuid)
+        .values(namespace_id=namespace_id, name=target.name, folded=fold(target.name))
+    )
+    return _entry(row)
+
+
+def no_object(identifier: TableIdentifier, kind: ObjectKind) -> HeadwaterError:
+    """The error for a table or view that does not exist."""
+    what = "View" if kind is ObjectKind.VIEW else "Table"
+    return error(ErrorCode.TABLE_NOT_FOUND, f"{what} does not exist: {str(identifier)[:600]}")
+
+
+def _joined() -> sqlalchemy.Select[Any]:
+    return sqlalchemy.select(*_ENTRY).join_from(
+        _TABLE, _NAMESPACES, _TABLE.c.namespace_id == _NAMESPACES.c.id
+    )
+
+
+def _find(
+    connection: Connection, identifier: TableIdentifier, fold_case: bool
+) -> sqlalchemy.Row[Any] | None:
+    row = connection.execute(
+        _joined().where(
+            _NAMESPACES.c.folded == folded_key(identifier.namespace),
+            _TABLE.c.folded == fold(identifier.name),
+        )
+    ).first()
+    if row is None or (not fold_case and _entry(row).identifier != identifier):
+        return None
+    return row
+
+
+def _entry(row: Any) -> TableEntry:
+    identifier = TableIdentifier(namespace_of(row.path), row.name)
+    return TableEntry(row.uuid, identifier, ObjectKind(row.kind), row.namespace_id)
