@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headwater.engines.duckdb.canary_table import VISIBLE_ROWS, ensure_canary_table
 from headwater.engines.duckdb.pool import Ticket, Worker, WorkerPool, worker_memory
 from headwater.engines.duckdb.protocol import (
     Batch,
@@ -83,7 +84,8 @@ class DuckDBEngine:
     """Runs governed plans in a pool of worker processes.
 
     `worker_token` makes the catalog token of a worker by its name. `spool` is the server's folder
-    for results; the engine keeps its own files (spill, canary table) beside it in the home.
+    for files on their way in and out; workers may read what waits in its `uploads`. The engine
+    keeps its own files (spill, canary table) in the home's `engine`.
     """
 
     name = "duckdb"
@@ -104,11 +106,18 @@ class DuckDBEngine:
         self._spool = spool
         self._guard = threading.Lock()
         self._runs: dict[str, _Run] = {}
-        self._pool = WorkerPool(settings.engine.workers, self._configure, self._worker_ended)
+        self._canary_table = Path()
+        self._pool = WorkerPool(
+            settings.engine.workers,
+            settings.home_path / "engine" / "spill",
+            self._configure,
+            self._worker_ended,
+        )
         self._watchdog = _Watchdog()
 
     def start(self) -> None:
         """Starts the workers; returns at once, the first statements wait for them."""
+        self._canary_table = ensure_canary_table(self._settings.home_path / "engine" / "canary")
         self._watchdog.start()
         self._pool.start()
 
@@ -184,6 +193,8 @@ class DuckDBEngine:
             plan.statement_id,
             plan.sql,
             _mode(plan),
+            bool(plan.writes),
+            plan.governed,
             plan.time_zone,
             plan.limits.memory_bytes or 0,
             plan.limits.scan_bytes or self._settings.limits.scan_bytes,
@@ -208,9 +219,8 @@ class DuckDBEngine:
 
     def _configure(self, worker: str) -> Configure:
         storage, engine = self._storage, self._settings.engine
-        home = self._settings.home_path
-        folder = home / "engine"
-        directories = [str(self._spool), str(home / "uploads"), str(folder / "canary")]
+        folder = self._settings.home_path / "engine"
+        directories = [str(self._spool / "uploads"), str(folder / "canary")]
         if storage.kind == "local":
             directories.append(storage.root.removeprefix("file://"))
         return Configure(
@@ -229,7 +239,8 @@ class DuckDBEngine:
             spill_directory=str(folder / "spill" / worker.partition(".")[0]),
             spill_bytes=engine.spill_bytes,
             directories=directories,
-            canary_table="",
+            canary_table=str(self._canary_table),
+            canary_rows=VISIBLE_ROWS,
         )
 
 
@@ -473,9 +484,7 @@ class _Watchdog:
 
 
 def _mode(plan: GovernedPlan) -> Mode:
-    if plan.writes:
-        return "write"
-    return "governed" if plan.governed else "coarse"
+    return "governed" if plan.governed or plan.writes else "coarse"
 
 
 def _stream_of(table: pa.Table) -> memoryview:

@@ -111,17 +111,19 @@ def _first_line(text: str) -> str:
 _PREFIX = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}) Error: ")
 _FATAL_KINDS = frozenset(("fatal", "internal"))
 _VALUE_KINDS = frozenset(("conversion", "binder", "mismatch type"))
+_EXISTS, _MISSING = ErrorCode.TABLE_ALREADY_EXISTS, ErrorCode.TABLE_NOT_FOUND
 _BY_TEXT: tuple[tuple[re.Pattern[str], ErrorCode], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), code)
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), code)
     for pattern, code in (
         (r"no space left on device|max_temp_directory_size|disk quota", ErrorCode.DISK_FULL),
         (r"failed to offload data block", ErrorCode.DISK_FULL),
+        (r"AlreadyExistsException|table with name .* already exists", _EXISTS),
         (r"conflict_409|CommitFailedException", ErrorCode.COMMIT_CONFLICT),
-        (r"AlreadyExistsException", ErrorCode.TABLE_ALREADY_EXISTS),
         (r"CommitStateUnknownException", ErrorCode.COMMIT_STATE_UNKNOWN),
+        (r"failed to commit.*(\(\w+_5\d\d\)|HTTP POST)", ErrorCode.COMMIT_STATE_UNKNOWN),
         (r"forbidden_403|NotAuthorizedException|ForbiddenException", ErrorCode.PERMISSION_DENIED),
         (r"unauthorized_401", ErrorCode.UNAUTHENTICATED),
-        (r"notfound_404|NoSuchTableException", ErrorCode.TABLE_NOT_FOUND),
+        (r"notfound_404|NoSuchTableException|table with name .* does not exist", _MISSING),
         (r"division by zero", ErrorCode.DIVISION_BY_ZERO),
         (r"more than one row returned by a subquery", ErrorCode.SUBQUERY_MULTIPLE_ROWS),
         (r"std::bad_alloc|could not allocate", ErrorCode.EXCEEDED_MEMORY_LIMIT),
@@ -142,7 +144,7 @@ _BY_KIND: dict[str, ErrorCode] = {
     "http": ErrorCode.STORAGE_UNAVAILABLE,
     "io": ErrorCode.STORAGE_UNAVAILABLE,
     "serialization": ErrorCode.STORAGE_UNAVAILABLE,
-    "transactioncontext": ErrorCode.COMMIT_CONFLICT,
+    "transactioncontext": ErrorCode.STORAGE_UNAVAILABLE,
     "parser": ErrorCode.INTERNAL_ERROR,
     "syntax": ErrorCode.INTERNAL_ERROR,
     "catalog": ErrorCode.INTERNAL_ERROR,

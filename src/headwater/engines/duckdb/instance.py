@@ -50,16 +50,18 @@ def quote(text: str) -> str:
 def open_instance(configuration: Configure, mode: Mode) -> duckdb.DuckDBPyConnection:
     """A locked in-memory DuckDB with its one connection, for one mode of statements.
 
-    `write` attaches the catalog as `lake` with the worker's own token; the server must be listening
-    then. `governed` and `write` run without the optimizers that would undo the barrier.
+    `governed` runs without the optimizers that would undo the barrier, and may attach the catalog:
+    everything that writes runs there too.
     """
     connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
     try:
         for name in EXTENSIONS:
             connection.execute(f"LOAD {quote(str(extension_path(name)))}")
         _storage_secret(connection, configuration)
-        if mode == "write":
-            _attach_catalog(connection, configuration)
+        if mode == "governed":
+            connection.execute(
+                f"CREATE SECRET catalog (TYPE iceberg, TOKEN {quote(configuration.catalog_token)})"
+            )
         for statement in _settings(configuration, mode):
             connection.execute(statement)
     except BaseException:
@@ -87,10 +89,12 @@ def _storage_secret(connection: duckdb.DuckDBPyConnection, configuration: Config
     connection.execute(f"CREATE SECRET warehouse (TYPE s3, PROVIDER config, {listed})")
 
 
-def _attach_catalog(connection: duckdb.DuckDBPyConnection, configuration: Configure) -> None:
-    connection.execute(
-        f"CREATE SECRET catalog (TYPE iceberg, TOKEN {quote(configuration.catalog_token)})"
-    )
+def attach_catalog(connection: duckdb.DuckDBPyConnection, configuration: Configure) -> None:
+    """Attaches the catalog as `lake` with the worker's token; the server must be listening.
+
+    DuckDB allows this on a locked instance, since it is no file access. The attachment keeps the
+    token, so the secret goes.
+    """
     connection.execute(
         f"ATTACH {quote(CATALOG_NAME)} AS {CATALOG_NAME} (TYPE iceberg, "
         f"ENDPOINT {quote(configuration.catalog_uri)}, SECRET catalog, "
@@ -118,12 +122,14 @@ def _settings(configuration: Configure, mode: Mode) -> list[str]:
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
         "SET allow_community_extensions = false",
+        # CREATE TABLE AS makes this folder, relative and to no purpose, before it knows the table's
+        "SET allowed_paths = ['data']",
         f"SET allowed_directories = [{', '.join(quote(path) for path in allowed)}]",
     ]
     if configuration.storage_kind == "local":
         # the operating system caches these files already; a second copy would only cost memory
         settings.append("SET enable_external_file_cache = false")
-    if mode != "coarse":
+    if mode == "governed":
         settings.append(f"SET disabled_optimizers = {quote(','.join(BARRIER_OPTIMIZERS))}")
     return [
         *settings,

@@ -66,16 +66,19 @@ class Ticket:
 class WorkerPool:
     """Workers behind supervisors; whoever waits longest gets the next free one.
 
+    `folder` holds a folder for each worker, emptied at each start: it runs there and spills there.
     `configure(worker name)` makes the configuration of one life of a worker, with its own token.
-    `ended(worker)` hears of every death, after which the worker's spill folder is gone.
+    `ended(worker)` hears of every death.
     """
 
     def __init__(
         self,
         size: int,
+        folder: Path,
         configure: Callable[[str], Configure],
         ended: Callable[[Worker], None],
     ) -> None:
+        self._folder_of_workers = folder
         self._configure = configure
         self._worker_ended = ended
         self._changed = threading.Condition()
@@ -166,6 +169,13 @@ class WorkerPool:
             self._waiting.popleft().worker = self._idle.pop()
             self._changed.notify_all()
 
+    def _folder(self, number: int) -> Path:
+        """The emptied folder that a worker starts in and spills to."""
+        folder = self._folder_of_workers / f"engine-{number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+        return folder
+
     def _launcher(self, number: int) -> Callable[[], Launched]:
         def launch() -> Launched:
             ours, theirs = socket.socketpair()
@@ -173,6 +183,7 @@ class WorkerPool:
                 command = ChildCommand(
                     (sys.executable, "-P", "-X", "faulthandler", "-m", f"{__package__}.worker"),
                     child_environment(),
+                    self._folder(number),
                 )
                 child = Launched(command, stdin=theirs.fileno())
             except OSError:
@@ -190,9 +201,7 @@ class WorkerPool:
         name, ours = self._sockets[child.pid]
         connection = Connection(ours)
         ours.settimeout(START_SECONDS)
-        configuration = self._configure(name)
-        shutil.rmtree(configuration.spill_directory, ignore_errors=True)
-        connection.send(configuration)
+        connection.send(self._configure(name))
         ready = connection.receive()
         if not isinstance(ready, Ready):
             raise ProtocolError("a worker's first message is Ready")

@@ -19,7 +19,7 @@ HEADER = struct.Struct("!BII")
 MAX_JSON_BYTES = 64 * 1024**2
 MAX_PAYLOAD_BYTES = 1024**3
 
-Mode: TypeAlias = Literal["coarse", "governed", "write"]
+Mode: TypeAlias = Literal["coarse", "governed"]
 """Which DuckDB instance of the worker runs a statement."""
 
 
@@ -60,6 +60,7 @@ class Configure(Message):
     spill_bytes: int
     directories: list[str]
     canary_table: str
+    canary_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,17 @@ class Input(Message):
 
 @dataclass(frozen=True, slots=True)
 class Execute(Message):
-    """Server to worker: run one statement; 0 bytes means the worker's own limit."""
+    """Server to worker: run one statement; 0 bytes means the worker's own limit.
+
+    `writes`: it needs the catalog attached. `quiet`: its error messages must not carry data.
+    """
 
     kind: ClassVar[int] = 4
     statement_id: str
     sql: str = field(repr=False)
     mode: str
+    writes: bool
+    quiet: bool
     time_zone: str
     memory_bytes: int
     scan_bytes: int

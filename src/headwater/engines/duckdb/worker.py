@@ -27,7 +27,7 @@ from headwater.engines.duckdb import metering
 from headwater.engines.duckdb.arrow_types import Normalizer, OutOfRange, text_casts
 from headwater.engines.duckdb.canary import run_probes
 from headwater.engines.duckdb.failures import Failure, failure_of, plain_failure
-from headwater.engines.duckdb.instance import open_instance, quote
+from headwater.engines.duckdb.instance import attach_catalog, open_instance, quote
 from headwater.engines.duckdb.protocol import (
     Batch,
     Cancel,
@@ -37,6 +37,7 @@ from headwater.engines.duckdb.protocol import (
     Execute,
     Failed,
     Input,
+    Mode,
     ProtocolError,
     Ready,
     Schema,
@@ -89,16 +90,21 @@ class Worker:
     def __init__(self, connection: Connection, configuration: Configure) -> None:
         self._connection = connection
         self._configuration = configuration
-        self._instances: dict[str, duckdb.DuckDBPyConnection] = {}
+        self._instances: dict[Mode, duckdb.DuckDBPyConnection] = {}
         self._time_zones: dict[str, str] = {}
         self._work: queue.SimpleQueue[Running] = queue.SimpleQueue()
         self._running: Running | None = None
+        self._attached = False
 
     def prepare(self, started: float) -> None:
         """Opens the reading instances, probes the barrier and says Ready."""
         self._instance("coarse")
         before = time.perf_counter()
-        probes, leaks = run_probes(self._instance("governed"), self._configuration.canary_table)
+        probes, leaks = run_probes(
+            self._instance("governed"),
+            self._configuration.canary_table,
+            self._configuration.canary_rows,
+        )
         now = time.perf_counter()
         self._connection.send(Ready(duckdb.__version__, probes, leaks, now - started, now - before))
 
@@ -127,12 +133,10 @@ class Worker:
             else:
                 raise ProtocolError("a message that only a worker sends")
 
-    def _instance(self, mode: str) -> duckdb.DuckDBPyConnection:
+    def _instance(self, mode: Mode) -> duckdb.DuckDBPyConnection:
         instance = self._instances.get(mode)
         if instance is None:
-            if mode not in ("coarse", "governed", "write"):
-                raise ProtocolError("an unknown mode")
-            instance = open_instance(self._configuration, mode)  # type: ignore[arg-type]
+            instance = open_instance(self._configuration, mode)
             self._instances[mode] = instance
         return instance
 
@@ -183,11 +187,14 @@ class Worker:
 
     def _run(self, running: Running) -> None:
         execute = running.execute
-        try:
-            instance = self._instance(execute.mode)
-        except duckdb.Error as raised:
-            self._end(running, plain_failure(ErrorCode.ENGINE_FAILED, str(raised), fatal=True))
-            return
+        instance = self._instance("governed" if execute.mode == "governed" else "coarse")
+        if execute.writes and not self._attached:
+            try:
+                attach_catalog(instance, self._configuration)
+            except duckdb.Error as raised:
+                self._end(running, plain_failure(ErrorCode.ENGINE_FAILED, str(raised)))
+                return
+            self._attached = True
         running.begin(instance)
         failure: Failure | None = None
         try:
@@ -196,9 +203,12 @@ class Worker:
             failure = plain_failure(ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE, str(raised))
         except (duckdb.Error, MemoryError, OSError, pa.ArrowException) as raised:
             # what fails while rows stream comes out of Arrow's reader, as an OSError or its own
-            failure = failure_of(raised, governed=execute.mode != "coarse")
+            failure = failure_of(raised, governed=execute.quiet)
         finally:
             running.end()
+            if execute.writes:
+                with contextlib.suppress(duckdb.Error):  # fails when nothing is open, as it should
+                    instance.rollback()
             for item in running.inputs:
                 with contextlib.suppress(duckdb.Error):
                     instance.unregister(item.name)
