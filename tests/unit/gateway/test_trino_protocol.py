@@ -177,6 +177,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[Callable[[Stack], Awaitable[None]]
 
 def test_a_small_result_comes_with_the_first_answer(run):
     async def test(stack: Stack) -> None:
+        await stack.all(await stack.post("numbers 1"))  # the first one loads libraries
         document = (await stack.post("numbers 3")).json()
         assert document["data"] == [[0, "row 0"], [1, "row 1"], [2, "row 2"]]
         assert [column["type"] for column in document["columns"]] == ["bigint", "varchar"]
@@ -278,7 +279,8 @@ def test_three_hundred_waiting_clients_leave_the_server_free(run):
         await asyncio.sleep(0.2)
         started = time.monotonic()
         assert (await stack.client.get("/v1/info")).json()["nodeVersion"] == {"version": "1.2.3"}
-        assert (await stack.post("numbers 1")).json()["data"] == [[0, "row 0"]]
+        rows, _ = await stack.all(await stack.post("numbers 1"))
+        assert rows == [[0, "row 0"]]
         assert time.monotonic() - started < 2
         stack.pipeline.go_on.set()
         uris = [(await task).json().get("nextUri") for task in waiting]
@@ -355,8 +357,10 @@ def test_who_may_ask(run):
             'Basic realm="Headwater"',
         ]
         assert (await stack.post("numbers 1", "omar", x_trino_user="ellen")).status_code == 403
-        await stack.post("numbers 1", x_trino_user="omar")
+        answer = await stack.post("wait", x_trino_user="omar")
         assert stack.pipeline.seen[-1].session.identity.principal == OMAR.principal
+        assert (await stack.get(answer.json()["nextUri"], "omar")).status_code == 404
+        assert (await stack.get(answer.json()["nextUri"])).status_code == 200
 
     run(test)
 

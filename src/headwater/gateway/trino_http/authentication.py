@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import uuid
 from typing import Protocol
 
 from starlette.requests import Request
 
 from headwater.errors import ErrorCode, error
-from headwater.model.principal import Identity
+from headwater.governance.access import Access
+from headwater.governance.identity import Directory
+from headwater.governance.tokens import Tokens
+from headwater.model.principal import Identity, PrincipalKind
+from headwater.model.privilege import Privilege, Securable
 
 USER_HEADER = "x-trino-user"
 CHALLENGES = ('Bearer realm="Headwater"', 'Basic realm="Headwater"')
@@ -29,24 +34,51 @@ class Authority(Protocol):
         ...
 
 
-def identify(request: Request, authority: Authority) -> Identity:
-    """The identity that a request acts with.
+class TokenAuthority:
+    """The authority of a running server; every impersonation is an audited decision."""
 
-    `X-Trino-User` must name the token's principal, or somebody whom it may impersonate; without the
-    header the token's principal acts. Raises UNAUTHENTICATED or PERMISSION_DENIED.
-    """
+    def __init__(self, tokens: Tokens, directory: Directory, access: Access) -> None:
+        self._tokens = tokens
+        self._directory = directory
+        self._access = access
+
+    def verify(self, token: str) -> Identity:
+        """The identity a session token speaks for, or UNAUTHENTICATED."""
+        return self._tokens.verify(token)
+
+    def impersonate(self, identity: Identity, user: str) -> Identity:
+        """The identity of `user`, all roles held, for a holder of IMPERSONATE on the catalog."""
+        statement = f"-- act as {user}"
+        request = self._access.begin(identity, request_id=uuid.uuid4().hex, statement=statement)
+        request.check(Privilege.IMPERSONATE, Securable.catalog())
+        principal = self._directory.find(user)
+        is_role = principal.kind is PrincipalKind.ROLE
+        if is_role or not self._directory.is_enabled(principal.id):
+            raise error(ErrorCode.PERMISSION_DENIED, f"{principal.name} may not log in")
+        request.seal()
+        return Identity(principal, session_id=identity.session_id)
+
+
+def authenticate(request: Request, authority: Authority) -> Identity:
+    """Whose token a request carries; raises UNAUTHENTICATED or PERMISSION_DENIED."""
     _require_private_channel(request)
     token, name = _credentials(request.headers.get("authorization", ""))
     identity = authority.verify(token)
-    own = identity.principal.name
-    if name is not None and name != own:
+    if name is not None and name != identity.principal.name:
         raise error(
             ErrorCode.UNAUTHENTICATED,
             "the user name is not the one that the token was issued to",
             hint="use the token's user as user name and the token as password",
         )
-    user = request.headers.get(USER_HEADER) or own
-    return identity if user == own else authority.impersonate(identity, user)
+    return identity
+
+
+def session_identity(request: Request, identity: Identity, authority: Authority) -> Identity:
+    """Who a statement runs as: `X-Trino-User`, which is the token's principal or somebody whom it
+    may impersonate; without the header the token's principal.
+    """
+    user = request.headers.get(USER_HEADER) or identity.principal.name
+    return identity if user == identity.principal.name else authority.impersonate(identity, user)
 
 
 def _credentials(header: str) -> tuple[str, str | None]:

@@ -17,6 +17,7 @@ from headwater.gateway.trino_http.encode import rows_text
 from headwater.gateway.trino_http.errors import query_error
 from headwater.gateway.trino_http.session import write_changes
 from headwater.gateway.trino_http.types import columns
+from headwater.model.principal import Principal
 from headwater.model.statement import QueryState
 from headwater.query.query import Query
 
@@ -28,6 +29,8 @@ MAX_TARGET_BYTES = 128 * 1024 * 1024
 
 FIRST_TOKEN = 0
 """The token of the answer to a POST, which nobody can ask for again."""
+
+_GRACE_SECONDS = 0.01
 
 _MAX_ROWS_AT_ONCE = 65_536
 
@@ -55,10 +58,11 @@ class Reader:
     """Where a client is in a statement's result; the query itself is passed to each call.
 
     Token `n` asks for what follows reply `n - 1`; the last reply is kept, so that a client that
-    lost it may ask again. `slug` is the secret in the statement's addresses.
+    lost it may ask again. `owner` is whose token started it, `slug` the secret in its addresses.
     """
 
-    def __init__(self, *, parametric_datetime: bool) -> None:
+    def __init__(self, owner: Principal, *, parametric_datetime: bool) -> None:
+        self.owner = owner
         self.slug = secrets.token_urlsafe(18)
         self._parametric_datetime = parametric_datetime
         self._token = FIRST_TOKEN - 1
@@ -105,6 +109,12 @@ class Reader:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     while not query.state.is_final and query.pages_ready <= self._page:
+                        await changed.wait()
+                        changed.clear()
+            # A small statement's end follows its only page closely; it saves the client a request.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE_SECONDS):
+                    while not query.state.is_final and query.pages_ready == self._page + 1:
                         await changed.wait()
                         changed.clear()
         finally:

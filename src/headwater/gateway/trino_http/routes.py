@@ -13,7 +13,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from headwater.errors import ErrorCode, ErrorKind, HeadwaterError, error
-from headwater.gateway.trino_http.authentication import CHALLENGES, Authority, identify
+from headwater.gateway.trino_http.authentication import (
+    CHALLENGES,
+    Authority,
+    authenticate,
+    session_identity,
+)
 from headwater.gateway.trino_http.errors import query_error
 from headwater.gateway.trino_http.results import (
     FIRST_TOKEN,
@@ -135,10 +140,12 @@ class _Gateway:
         target = _target_bytes(request)
 
         def start() -> tuple[Query, Reader]:
-            identity = identify(request, self._authority)
+            owner = authenticate(request, self._authority)
+            identity = session_identity(request, owner, self._authority)
             session = read_session(request.headers, identity)
             query = self._queries.submit(session, Statement(_statement_text(body)))
-            return query, Reader(parametric_datetime=has_parametric_datetime(request.headers))
+            precise = has_parametric_datetime(request.headers)
+            return query, Reader(owner.principal, parametric_datetime=precise)
 
         query, reader = await run_in_threadpool(start)
         self._readers[query] = reader
@@ -167,7 +174,7 @@ class _Gateway:
 
     async def describe(self, request: Request) -> Response:
         """`GET /v1/query/{id}`, where `infoUri` leads: state and stats, for the query's owner."""
-        query = await self._own(request)
+        query, _ = await self._own(request)
         body = {
             "queryId": query.id,
             "state": query.state.value,
@@ -196,20 +203,20 @@ class _Gateway:
         return response
 
     async def _find(self, request: Request) -> tuple[Query, Reader]:
-        query = await self._own(request)
-        reader = self._readers.get(query)
+        query, reader = await self._own(request)
         slug = request.path_params["slug"]
-        if reader is None or not secrets.compare_digest(reader.slug.encode(), slug.encode()):
+        if not secrets.compare_digest(reader.slug.encode(), slug.encode()):
             raise _UnknownQueryError
         return query, reader
 
-    async def _own(self, request: Request) -> Query:
+    async def _own(self, request: Request) -> tuple[Query, Reader]:
         """The query of the path; somebody else's is as unknown as one that never was."""
-        identity = await run_in_threadpool(identify, request, self._authority)
+        identity = await run_in_threadpool(authenticate, request, self._authority)
         query = self._queries.get(request.path_params["query_id"])
-        if query is None or query.session.identity.principal != identity.principal:
+        reader = None if query is None else self._readers.get(query)
+        if query is None or reader is None or reader.owner != identity.principal:
             raise _UnknownQueryError
-        return query
+        return query, reader
 
 
 def _statement_text(body: bytes) -> str:
