@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from headwater.errors import ErrorCode, HeadwaterError, Position, error
 from headwater.model.statement import Dialect
@@ -17,6 +17,12 @@ from headwater.sql.statements import Name
 from headwater.sql.tokens import grammar, position_at, tokenize, too_deep
 
 Result = TypeVar("Result")
+
+PARAMETER = "\0"
+"""Begins the name that stands for a `?`: the number of the parameter follows, from 1.
+
+No text of a user holds this character, and the binder replaces every such name.
+"""
 
 
 def guarded(function: Callable[[], Result]) -> Result:
@@ -43,6 +49,7 @@ def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
                 hint="send statements one by one",
                 position=position_at(text, token.start),
             )
+    _number_parameters(tokens)
     parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
     try:
         trees = guarded(lambda: parser.parse(tokens, text))
@@ -58,6 +65,22 @@ def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
     if len(trees) != 1 or trees[0] is None:
         raise error(ErrorCode.SYNTAX_ERROR, "expected one statement")
     return trees[0]
+
+
+def _number_parameters(tokens: list[Token]) -> None:
+    """Turns each `?` into a name that tells its place, which the tree would lose."""
+    number = 0
+    for place, token in enumerate(tokens):
+        if token.token_type is TokenType.PLACEHOLDER:
+            number += 1
+            tokens[place] = Token(
+                TokenType.IDENTIFIER,
+                f"{PARAMETER}{number}",
+                token.line,
+                token.col,
+                token.start,
+                token.end,
+            )
 
 
 def parse_query(text: str, dialect: Dialect) -> exp.Expr:

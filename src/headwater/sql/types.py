@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pyarrow as pa
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, Position, error
@@ -262,3 +263,38 @@ def parse_type(text: str, dialect: Dialect, position: Position | None = None) ->
             position=position,
         )
     return iceberg_type(kind, dialect, position)
+
+
+def common_type(left: exp.DataType, right: exp.DataType) -> exp.DataType:
+    """The type of a column that either query of a set operation may fill; unknown when unsure."""
+    if left == right or right.is_type(exp.DType.NULL):
+        return left
+    if left.is_type(exp.DType.NULL):
+        return right
+    ranks = (
+        exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT,
+        exp.DType.FLOAT, exp.DType.DOUBLE,
+    )  # fmt: skip
+    if left.this in ranks and right.this in ranks:
+        return max(left, right, key=lambda kind: ranks.index(kind.this))
+    return exp.DType.UNKNOWN.into_expr()
+
+
+def arrow_data_type(kind: pa.DataType) -> exp.DataType:
+    """sqlglot's type for an Arrow type, unknown where the two do not match."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return exp.DataType(
+            this=T.ARRAY, expressions=[arrow_data_type(kind.value_type)], nested=True
+        )
+    if pa.types.is_decimal(kind):
+        return exp.DataType.build(f"DECIMAL({kind.precision}, {kind.scale})", dialect="duckdb")
+    if pa.types.is_timestamp(kind):
+        return (T.TIMESTAMPTZ if kind.tz else T.TIMESTAMP).into_expr()
+    return _ARROW.get(str(kind), T.UNKNOWN).into_expr()
+
+
+_ARROW = {
+    "bool": T.BOOLEAN, "int8": T.TINYINT, "int16": T.SMALLINT, "int32": T.INT, "int64": T.BIGINT,
+    "float": T.FLOAT, "double": T.DOUBLE, "string": T.VARCHAR, "large_string": T.VARCHAR,
+    "date32[day]": T.DATE, "binary": T.VARBINARY,
+}  # fmt: skip
