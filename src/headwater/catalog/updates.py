@@ -113,6 +113,13 @@ class _Change:
     def version(self) -> int:
         return int(self.metadata["format-version"])
 
+    @property
+    def newest_schema(self) -> Json:
+        """The schema to check specs and orders against: clients set the current one last."""
+        added = self.last_added.get("schema")
+        found = None if added is None else schema_by_id(self.metadata, added)
+        return found or current_schema(self.metadata)
+
     def resolve(self, wanted: int, kind: str) -> int:
         if wanted != -1:
             return wanted
@@ -265,7 +272,7 @@ def _set_current_schema(change: _Change, update: Mapping[str, Any]) -> None:
 
 def _add_spec(change: _Change, update: Mapping[str, Any]) -> None:
     metadata = change.metadata
-    spec = bind_spec(metadata, update["spec"], current_schema(metadata))
+    spec = bind_spec(metadata, update["spec"], change.newest_schema)
     highest = max((field["field-id"] for field in spec["fields"]), default=0)
     for old in metadata["partition-specs"]:
         if same_spec(old, spec):
@@ -288,7 +295,7 @@ def _set_default_spec(change: _Change, update: Mapping[str, Any]) -> None:
 
 def _add_sort_order(change: _Change, update: Mapping[str, Any]) -> None:
     metadata, order = change.metadata, dict(update["sort-order"])
-    check_order(order, current_schema(metadata), change.version)
+    check_order(order, change.newest_schema, change.version)
     for old in metadata["sort-orders"]:
         if old["fields"] == order["fields"]:
             change.last_added["sort order"] = old["order-id"]
@@ -341,6 +348,9 @@ def _add_snapshot(change: _Change, update: Mapping[str, Any]) -> None:
         raise _invalid(f"the snapshot names schema {schema_id}, which the table does not have")
     if change.version >= 2:
         _take_sequence_number(metadata, snapshot)
+    elif snapshot.get("sequence-number") == 0:
+        # Version 1 has none; some clients send their default.
+        del snapshot["sequence-number"]
     if change.version >= 3:
         _take_row_ids(metadata, snapshot)
     metadata["snapshots"] = [*(metadata.get("snapshots") or ()), snapshot]
