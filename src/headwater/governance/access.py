@@ -150,7 +150,7 @@ class AccessRequest:
         self._facts = dict(facts)
         self._statement = statement
         self._pending: list[dict[str, Any]] = []
-        self._last_decision: str | None = None
+        self.decision_ids: list[str] = []
         self._views: dict[TableIdentifier, tuple[Subject, ...]] = {}
         self._started_ms = now_ms()
 
@@ -366,7 +366,7 @@ class AccessRequest:
             principal_id=self.subject.principal.id,
             principal_name=self.subject.principal.name,
             request_id=self._facts["request_id"],
-            decision_id=self._last_decision,
+            decision_id=self.decision_ids[-1] if self.decision_ids else None,
             client=self._facts["client"],
         )
 
@@ -486,7 +486,7 @@ class AccessRequest:
         self._pending.append(
             self._event(decision.id, "allow", action, securable, reasons=reasons, **facts)
         )
-        self._last_decision = decision.id
+        self.decision_ids.append(decision.id)
         return decision
 
     def _refusal(

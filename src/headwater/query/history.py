@@ -139,7 +139,7 @@ def _row(query: Query) -> dict[str, Any]:
     identity = query.session.identity
     return {
         "id": query.id,
-        "state": query.state,
+        "state": query.outcome or query.state,
         "principal_id": identity.principal.id,
         "principal_name": identity.principal.name,
         "role": identity.role,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -53,6 +53,15 @@ class Results(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """Something that knows the ids of decisions, such as an access request."""
+
+    @property
+    def decision_ids(self) -> Sequence[str]:
+        """Their audit ids, in the order in which they were taken."""
+        ...
+
+
 class Query:
     """A statement from submission to expiry; safe to use from any thread.
 
@@ -75,8 +84,9 @@ class Query:
         self.update_type: str | None = None
         self.update_count: int | None = None
         self.session_changes = SessionChanges()
-        self.decisions: tuple[str, ...] = ()
+        self._requests: list[Decisions] = []
         self.engine: str | None = None
+        self.outcome: QueryState | None = None
         self._state = QueryState.QUEUED
         self._error: HeadwaterError | None = None
         self._cause: HeadwaterError | None = None
@@ -184,7 +194,7 @@ class Query:
             ),
             result_rows=results.rows if results else 0,
             result_bytes=results.bytes if results else 0,
-            progress=1.0 if self._state is QueryState.FINISHED else used.progress,
+            progress=1.0 if self.outcome is QueryState.FINISHED else used.progress,
         )
 
     def cancel(self) -> None:
@@ -196,10 +206,17 @@ class Query:
     def abort(self, cause: HeadwaterError) -> None:
         """Stops the statement for a reason of its own: canceled, out of time, abandoned."""
         with self._changed:
-            if self._state.is_final or self._cause is not None:
+            if self.outcome is not None or self._cause is not None:
                 return
             self._cause = cause
             stop = self._stop
+        if stop is not None:
+            stop()
+
+    def insist(self) -> None:
+        """Stops the current step once more, when `abort` came just before the step began."""
+        with self._changed:
+            stop = self._stop if self._cause is not None and self.outcome is None else None
         if stop is not None:
             stop()
 
@@ -228,6 +245,15 @@ class Query:
                     self._queued_seconds = time.monotonic() - self._born
             self._tell()
 
+    def took_decisions(self, request: Decisions) -> None:
+        """Notes where the ids of the statement's decisions are found."""
+        self._requests.append(request)
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """The ids of the audit rows that allowed the statement, of all its attempts."""
+        return tuple(found for request in self._requests for found in request.decision_ids)
+
     def deliver(self, results: Results) -> None:
         """Takes the spool that the result is being written to."""
         self._results = results
@@ -237,8 +263,8 @@ class Query:
         """Takes the function that tells what the engine used so far."""
         self._progress = progress
 
-    def end(self, failure: HeadwaterError | None) -> None:
-        """Ends the statement: finished, or failed (canceled, when its user did that)."""
+    def settle(self, failure: HeadwaterError | None) -> None:
+        """Decides how the statement ended; `end` tells its client once that is on record."""
         if self._progress is not None:
             self._final_stats = self._progress()
             self._progress = None
@@ -247,12 +273,20 @@ class Query:
             self.finished = time.time()
             self._elapsed_seconds = time.monotonic() - self._born
             if failure is None:
-                state = QueryState.FINISHED
+                self.outcome = QueryState.FINISHED
             else:
                 self._error = self._cause or failure
                 canceled = self._error.code is ErrorCode.USER_CANCELED
-                state = QueryState.CANCELED if canceled else QueryState.FAILED
-            if state is QueryState.FINISHED and self._state is not QueryState.RUNNING:
+                self.outcome = QueryState.CANCELED if canceled else QueryState.FAILED
+
+    def end(self, failure: HeadwaterError | None = None) -> None:
+        """Ends the statement as `settle` decided (with `failure`: settles it so first)."""
+        if self.outcome is None:
+            self.settle(failure)
+        with self._changed:
+            state = self.outcome
+            assert state is not None, "settle has decided"
+            if state not in _NEXT[self._state]:
                 raise error(ErrorCode.INTERNAL_ERROR, f"{self._state} cannot become {state}")
             self._state = state
             self._tell()

@@ -150,6 +150,7 @@ class QueryService:
                     self._queries.pop(query.id, None)
                 query.discard()
             return
+        query.insist()
         seconds = query.session.limits.seconds
         if seconds is not None and query.elapsed_seconds > seconds:
             query.abort(

@@ -166,3 +166,8 @@ def session_value(node: exp.Expr, session: Session) -> exp.Expr | None:
             case "current_schema":
                 return exp.Literal.string(session.schema) if session.schema else exp.Null()
     return None
+
+
+def function_names(dialect: Dialect) -> list[str]:
+    """The names of all functions that may be used, sorted."""
+    return sorted({*ANONYMOUS[dialect], *_typed_names()})

@@ -1,0 +1,101 @@
+"""The pipeline: every statement goes through these stages, in this order.
+
+`account` runs whatever happened before. A write that lost a race against another commit is planned
+again, with new decisions on the new snapshot, as long as it is certain that nothing was committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.governance.redact import redacted
+from headwater.query.query import Query
+from headwater.query.queue import Ticket
+from headwater.query.stages.account import account
+from headwater.query.stages.admit import admit
+from headwater.query.stages.bind import bind
+from headwater.query.stages.execute import execute
+from headwater.query.stages.govern import govern
+from headwater.query.stages.parse import parse
+from headwater.query.stages.route import route
+from headwater.query.stages.transpile import transpile
+from headwater.query.work import Parts, Work
+
+log = logging.getLogger(__name__)
+
+Stage = Callable[[Work], Work]
+
+STAGES: tuple[Stage, ...] = (
+    parse,
+    admit,
+    bind,
+    govern,
+    route,
+    transpile,
+    execute,
+    account,
+)
+"""Each stage takes the work of the ones before and adds its own; see its file."""
+
+_PREPARE = STAGES[: STAGES.index(bind)]
+_ATTEMPT = STAGES[STAGES.index(bind) : STAGES.index(account)]
+
+WRITE_ATTEMPTS = 8
+"""How often a write is tried while other commits come first."""
+
+
+class Pipeline:
+    """Takes statements through the stages; `run` is what `QueryService` calls in a thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    def run(self, query: Query, ticket: Ticket) -> None:
+        """Runs one statement to its end; never raises."""
+        work = Work(self.parts, query, ticket, query.session, query.statement)
+        failure: HeadwaterError | None = None
+        try:
+            self.parts.history.started(query, redacted(query.statement.text))
+            for stage in _PREPARE:
+                work = stage(work)
+            work = _attempt(work)
+        except HeadwaterError as exc:
+            failure = exc
+        except Exception:
+            log.exception("statement %s failed", query.id)
+            failure = error(
+                ErrorCode.INTERNAL_ERROR,
+                "the statement failed for a reason of Headwater's own",
+                hint=f"the server's log has the details under {query.id}",
+            )
+        query.settle(failure)
+        ticket.leave()
+        try:
+            account(work)
+        except Exception:
+            log.exception("the end of statement %s could not be recorded", query.id)
+        query.end()
+
+
+def _attempt(work: Work) -> Work:
+    for attempt in range(1, WRITE_ATTEMPTS + 1):
+        try:
+            return _through(_ATTEMPT, work)
+        except HeadwaterError as exc:
+            # Only a conflict says for certain that nothing was committed.
+            if exc.code is not ErrorCode.COMMIT_CONFLICT or attempt == WRITE_ATTEMPTS:
+                raise
+            work.query.check()
+            time.sleep(random.uniform(0.5, 1.0) * min(1.0, 0.02 * 2**attempt))  # noqa: S311
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _through(stages: tuple[Stage, ...], work: Work) -> Work:
+    for stage in stages:
+        work.query.check()
+        work = stage(work)
+    return work

@@ -1,0 +1,26 @@
+"""Binds a query for its caller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from headwater.query.inputs import Inputs
+from headwater.query.resolver import QueryResolver
+from headwater.query.viewer import Viewer
+from headwater.query.work import Work
+from headwater.sql.bind import bind
+
+
+def resolver(work: Work, inputs: Inputs) -> QueryResolver:
+    """The resolver of the statement's caller."""
+    viewer = Viewer(work.parts, work.request)
+    return QueryResolver(work.parts, work.request, work.session, viewer, inputs)
+
+
+def bind_query(work: Work, tree: exp.Expr) -> Work:
+    """The work with its query bound: every leaf a governed scan or a table of the server's own."""
+    inputs = Inputs()
+    bound = bind(tree, resolver(work, inputs), session=work.session, parameters=work.parameters)
+    return replace(work, bound=bound, inputs=inputs)

@@ -1,0 +1,1 @@
+"""The stages of the pipeline, one file each: a `Work` comes in, a further `Work` goes out."""

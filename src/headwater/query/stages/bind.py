@@ -1,0 +1,72 @@
+"""Stage 3: resolves names and takes every decision that the statement needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from headwater.query import definitions, session_statements, show, views
+from headwater.query.reading import bind_query
+from headwater.query.session_statements import refuse_in_transaction
+from headwater.query.work import Task, Work
+from headwater.sql import statements as s
+
+_READS = (
+    s.Query,
+    s.Explain,
+    s.Show,
+    s.ShowGovernance,
+    s.Use,
+    s.SetSession,
+    s.SetRole,
+    s.Prepare,
+    s.Deallocate,
+    s.DescribePrepared,
+    s.TransactionControl,
+)
+
+
+def bind(work: Work) -> Work:
+    """The work with its decisions taken: bound to governed scans, or with its task ready."""
+    opened = work.parts.access.begin(
+        work.session.identity,
+        request_id=work.query.id,
+        query_id=work.query.id,
+        client=work.session.source,
+        statement=work.statement.text,
+    )
+    work = replace(work, opened=opened)
+    work.query.took_decisions(opened)
+    if not isinstance(work.parsed, _READS):
+        refuse_in_transaction(work)
+    return bind_statement(work)
+
+
+def bind_statement(work: Work) -> Work:
+    """As `bind`, for a statement whose decisions are under way."""
+    parsed = work.parsed
+    if isinstance(parsed, s.Query):
+        return bind_query(work, parsed.tree)
+    return replace(work, task=_TASKS[type(parsed)](work, parsed))
+
+
+_TASKS: dict[Any, Callable[[Work, Any], Task]] = {
+    s.CreateSchema: definitions.create_schema,
+    s.DropSchema: definitions.drop_schema,
+    s.AlterSchema: definitions.alter_schema,
+    s.CreateTable: definitions.create_table,
+    s.DropTable: definitions.drop_table,
+    s.AlterTable: definitions.alter_table,
+    s.CreateView: views.create_view,
+    s.DropView: views.drop_view,
+    s.RenameView: views.rename_view,
+    s.Show: show.show_task,
+    s.Use: session_statements.use,
+    s.SetSession: session_statements.set_session,
+    s.SetRole: session_statements.set_role,
+    s.Prepare: session_statements.prepare,
+    s.Deallocate: session_statements.deallocate,
+    s.TransactionControl: session_statements.transaction,
+}
+"""Statements that the server itself carries out, and who prepares each."""

@@ -1,0 +1,83 @@
+"""Stage 7: writes the audit rows, then runs the plan or the task; rows go to the spool."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from headwater.engines.engine import ResultStream
+from headwater.model.statement import QueryState
+from headwater.query.results import ResultSpool
+from headwater.query.work import Outcome, Work
+
+_PAGE_ROWS = 50_000
+
+
+def execute(work: Work) -> Work:
+    """Runs the statement; nothing of it ran before its decisions were on disk."""
+    work.request.seal()
+    work.query.check()
+    work.query.advance(QueryState.RUNNING)
+    if work.plan is not None:
+        _run_plan(work)
+    elif work.task is not None:
+        _finish_task(work, work.task())
+    return work
+
+
+def _finish_task(work: Work, outcome: Outcome) -> None:
+    query = work.query
+    query.update_type = outcome.update_type
+    query.update_count = outcome.update_count
+    query.session_changes = outcome.changes
+    if outcome.table is not None:
+        results = _spool(work, outcome.table.schema)
+        for batch in outcome.table.to_batches(max_chunksize=_PAGE_ROWS):
+            results.append(batch)
+        query.deliver(results)
+
+
+def _run_plan(work: Work) -> None:
+    query, engine, plan = work.query, work.parts.engine, work.plan
+    assert plan is not None, "checked by the caller"
+    query.engine = engine.name
+    query.on_stop(lambda: engine.cancel(plan.statement_id))
+    stream = engine.execute(plan)
+    try:
+        query.measure(stream.stats)
+        if work.writing is not None:
+            query.update_type = work.writing.update_type
+            query.update_count = _count(stream)
+        else:
+            _stream_rows(work, stream)
+    finally:
+        query.on_stop(None)
+        stream.close()
+    query.check()
+
+
+def _stream_rows(work: Work, stream: ResultStream) -> None:
+    schema = stream.schema
+    if work.bound is not None and len(work.bound.output) == len(schema):
+        names = [name for name, _ in work.bound.output]
+        fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
+        schema = pa.schema(fields)
+    results = _spool(work, schema)
+    work.query.deliver(results)
+    for batch in stream:
+        results.append(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        work.query.advance()
+
+
+def _count(stream: ResultStream) -> int | None:
+    """The number of rows that a write changed, as the engine reports it."""
+    counted: int | None = None
+    for batch in stream:
+        for column in batch.columns[:1]:
+            for value in column.to_pylist():
+                if isinstance(value, int):
+                    counted = (counted or 0) + value
+    return counted
+
+
+def _spool(work: Work, schema: pa.Schema) -> ResultSpool:
+    return ResultSpool(schema, work.parts.spool, total_bytes=work.session.limits.result_bytes)

@@ -1,0 +1,173 @@
+"""CREATE, RENAME and DROP VIEW: views are Iceberg views, readable by every client of the catalog.
+
+The creator is the view's definer (governance notes the owner of what is created); whoever reads the
+view reads its tables with the definer's privileges and under both their policies.
+"""
+
+from __future__ import annotations
+
+from headwater.catalog.entries import ObjectKind
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.model.identifiers import Namespace, parse_namespace
+from headwater.model.privilege import Privilege, Securable
+from headwater.model.statement import Dialect
+from headwater.query.creation import view_request, with_column_names
+from headwater.query.definitions import rename_target, retrying
+from headwater.query.inputs import Inputs
+from headwater.query.names import existing_schema, table_identifier
+from headwater.query.reading import resolver
+from headwater.query.work import Outcome, Task, Work
+from headwater.sql.bind import bind
+from headwater.sql.relations import Bound
+from headwater.sql.statements import ColumnDefinition, CreateView, DropView, Name, RenameView
+from headwater.sql.types import iceberg_type
+
+
+def create_view(work: Work, statement: CreateView) -> Task:
+    """CREATE [OR REPLACE] VIEW; the query must bind for its creator."""
+    done = Outcome(update_type="CREATE VIEW")
+    catalog = work.parts.catalog
+    identifier = table_identifier(catalog, statement.name, work.session)
+    work.request.check(Privilege.CREATE_VIEW, Securable.schema(identifier.namespace))
+    entry = catalog.entry(identifier)
+    if entry is not None and entry.kind is ObjectKind.VIEW and statement.or_replace:
+        work.request.check(Privilege.ALTER, Securable.view(identifier))
+    elif entry is not None and statement.or_replace:
+        raise error(
+            ErrorCode.TABLE_ALREADY_EXISTS, f"{identifier} is a table, so no view can replace it"
+        )
+    columns = output_columns(bind_tree(work, statement), statement)
+    sql = statement.text
+    if statement.columns is not None:
+        sql = with_column_names(sql, statement.columns, work.session.dialect)
+    request = view_request(
+        identifier.name,
+        sql,
+        work.session.dialect,
+        columns,
+        _default_namespace(work),
+        statement.comment,
+    )
+    actor = work.request.actor()
+
+    def create() -> Outcome:
+        try:
+            catalog.create_view(identifier, request, actor)
+        except HeadwaterError as exc:
+            if not (statement.if_not_exists and exc.code is ErrorCode.TABLE_ALREADY_EXISTS):
+                raise
+        return done
+
+    def replace() -> Outcome:
+        metadata = catalog.view(identifier).metadata
+        updates = [
+            {"action": "add-schema", "schema": request["schema"]},
+            {
+                "action": "add-view-version",
+                "view-version": {**request["view-version"], "schema-id": -1},
+            },
+            {"action": "set-current-view-version", "view-version-id": -1},
+            {"action": "set-properties", "updates": request["properties"]},
+        ]
+        if statement.comment is None and "comment" in (metadata.get("properties") or {}):
+            updates.append({"action": "remove-properties", "removals": ["comment"]})
+        required = [{"type": "assert-view-uuid", "uuid": metadata["view-uuid"]}]
+        catalog.replace_view(identifier, required, updates, actor)
+        return done
+
+    if entry is not None and statement.or_replace:
+        return lambda: retrying(replace)
+    return create
+
+
+def bind_tree(work: Work, statement: CreateView) -> Bound:
+    """The view's query, bound for its creator."""
+    bound = bind(statement.tree, resolver(work, Inputs()), session=work.session)
+    if bound.inputs:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "a view cannot read system tables: they differ for every caller",
+        )
+    return bound
+
+
+def output_columns(bound: Bound, statement: CreateView) -> list[ColumnDefinition]:
+    """Names and types of the view's columns."""
+    names = [name for name, _ in bound.output]
+    if statement.columns is not None:
+        if len(statement.columns) != len(names):
+            raise error(
+                ErrorCode.TYPE_MISMATCH,
+                f"the view names {len(statement.columns)} columns, its query has {len(names)}",
+                position=statement.name.position,
+            )
+        names = list(statement.columns)
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if not name:
+            raise error(
+                ErrorCode.INVALID_ARGUMENT,
+                "a column of the view has no name",
+                hint="write expression AS name",
+            )
+        if folded.count(name.casefold()) > 1:
+            raise error(ErrorCode.DUPLICATE_COLUMN_NAME, f"the view has two columns named '{name}'")
+    return [
+        ColumnDefinition(name, iceberg_type(kind, Dialect.DUCKDB))
+        for name, (_, kind) in zip(names, bound.output, strict=True)
+    ]
+
+
+def _default_namespace(work: Work) -> Namespace:
+    if work.session.schema is None:
+        return ()
+    return existing_schema(work.parts.catalog, parse_namespace(work.session.schema))
+
+
+def drop_view(work: Work, statement: DropView) -> Task:
+    """DROP VIEW."""
+    done = Outcome(update_type="DROP VIEW")
+    catalog = work.parts.catalog
+    identifier = table_identifier(catalog, statement.name, work.session)
+    try:
+        _check_view(work, statement.name, Privilege.DROP)
+    except HeadwaterError as exc:
+        if statement.if_exists and exc.code is ErrorCode.TABLE_NOT_FOUND:
+            return lambda: done
+        raise
+    actor = work.request.actor()
+
+    def task() -> Outcome:
+        catalog.drop_view(identifier, actor)
+        return done
+
+    return task
+
+
+def rename_view(work: Work, statement: RenameView) -> Task:
+    """ALTER VIEW … RENAME TO."""
+    catalog = work.parts.catalog
+    identifier = table_identifier(catalog, statement.name, work.session)
+    _check_view(work, statement.name, Privilege.ALTER)
+    to = rename_target(work, identifier, statement.to)
+    work.request.check(Privilege.CREATE_VIEW, Securable.schema(to.namespace))
+    actor = work.request.actor()
+
+    def task() -> Outcome:
+        catalog.rename_view(identifier, to, actor)
+        return Outcome(update_type="RENAME VIEW")
+
+    return task
+
+
+def _check_view(work: Work, name: Name, privilege: Privilege) -> None:
+    identifier = table_identifier(work.parts.catalog, name, work.session)
+    entry = work.parts.catalog.entry(identifier)
+    if entry is not None and entry.kind is ObjectKind.TABLE:
+        work.request.check(Privilege.DESCRIBE, Securable.table(identifier))
+        raise error(
+            ErrorCode.TABLE_NOT_FOUND,
+            f"{identifier} is a table, not a view",
+            position=name.position,
+        )
+    work.request.check(privilege, Securable.view(identifier))

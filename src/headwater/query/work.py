@@ -1,0 +1,97 @@
+"""One statement's way through the pipeline: what it stands on, and what each stage has found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+from sqlglot import exp
+
+from headwater.catalog.catalog import Catalog
+from headwater.engines.engine import Engine, GovernedPlan
+from headwater.errors import ErrorCode, error
+from headwater.governance.access import Access, AccessRequest
+from headwater.governance.browse import Browser
+from headwater.model.scan import GovernedWrite
+from headwater.model.statement import Session, Statement
+from headwater.query.history import History
+from headwater.query.inputs import Inputs
+from headwater.query.query import Query
+from headwater.query.queue import Ticket
+from headwater.query.session import SessionChanges
+from headwater.settings import Settings
+from headwater.sql.relations import Bound
+from headwater.sql.statements import ParsedStatement
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the stages stand on; made once, by `headwater.server.compose`."""
+
+    settings: Settings
+    catalog: Catalog
+    access: Access
+    engine: Engine
+    history: History
+    spool: Path
+
+    @property
+    def browser(self) -> Browser:
+        """What callers may see."""
+        return self.access.browser
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement that the server itself carries out leaves: rows or a count, and changes."""
+
+    table: pa.Table | None = None
+    update_type: str | None = None
+    update_count: int | None = None
+    changes: SessionChanges = field(default_factory=SessionChanges)
+
+
+Task = Callable[[], Outcome]
+"""The part of a statement that runs in the server, after its decisions are sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What makes a bound query a write: the target, how it changes, what clients call it."""
+
+    write: GovernedWrite
+    statement: ParsedStatement
+    update_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One statement between two stages; a stage returns a copy with its part filled in.
+
+    A statement that the engine runs gets `bound`, then `tree`, then `plan`; any other gets a
+    `task`. `session` carries the statement's limits.
+    """
+
+    parts: Parts
+    query: Query
+    ticket: Ticket
+    session: Session
+    statement: Statement
+    parsed: ParsedStatement | None = None
+    parameters: tuple[exp.Expr, ...] = ()
+    opened: AccessRequest | None = None
+    bound: Bound | None = None
+    inputs: Inputs | None = None
+    writing: Writing | None = None
+    tree: exp.Expr | None = None
+    plan: GovernedPlan | None = None
+    task: Task | None = None
+
+    @property
+    def request(self) -> AccessRequest:
+        """The decisions of this statement; opened by the stage `bind`."""
+        if self.opened is None:
+            raise error(ErrorCode.INTERNAL_ERROR, "a stage decided before `bind`")
+        return self.opened
