@@ -44,6 +44,10 @@ class FileIO(Protocol):
         """The content of a file."""
         ...
 
+    def read_end(self, uri: str, count: int) -> tuple[bytes, int]:
+        """The last `count` bytes of a file (all of a shorter one), and the file's size."""
+        ...
+
     def write_bytes(self, uri: str, data: bytes) -> None:
         """Writes a new file, durably and in one piece; INVALID_LOCATION when it exists."""
         ...
@@ -87,6 +91,14 @@ class LocalFileIO:
         path = self._path(uri)
         with _translated(uri), path.open("rb") as file:
             return file.read()
+
+    def read_end(self, uri: str, count: int) -> tuple[bytes, int]:
+        """The last `count` bytes of a file, and its size."""
+        path = self._path(uri)
+        with _translated(uri), path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - count))
+            return file.read(), size
 
     def write_bytes(self, uri: str, data: bytes) -> None:
         """Writes a temporary file, syncs it, and links it to its name, which must be free."""

@@ -80,6 +80,15 @@ class S3FileIO:
         with translated(uri):
             return self._client.get_object(Bucket=self._bucket, Key=self._key(uri))["Body"].read()
 
+    def read_end(self, uri: str, count: int) -> tuple[bytes, int]:
+        """The last `count` bytes of an object, and its size."""
+        with translated(uri):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._key(uri), Range=f"bytes=-{count}"
+            )
+            data = answer["Body"].read()
+        return data, int(answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2])
+
     def write_bytes(self, uri: str, data: bytes) -> None:
         """Puts a new object; an existing one is never replaced."""
         key = self._key(uri)
