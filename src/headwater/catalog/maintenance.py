@@ -8,7 +8,7 @@ Each function plans from a table's metadata and returns requirements and updates
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,15 +119,17 @@ def ancestors(metadata: Mapping[str, Any], snapshot_id: int | None) -> Iterable[
         snapshot_id = parents[snapshot_id]
 
 
-def snapshot_files(io: FileIO, snapshot: Mapping[str, Any]) -> Iterable[str]:
-    """Every file that a snapshot needs: manifest list, manifests, data and delete files."""
-    if "manifest-list" in snapshot:
-        yield snapshot["manifest-list"]
-    for file in read_manifest_list(io, snapshot):
-        yield file.path
-        for entry in read_manifest(io, file).entries:
-            if entry.is_live:
-                yield entry.path
+def reachable_files(io: FileIO, snapshots: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Every file that any of the snapshots needs: manifest lists, manifests, data and deletes."""
+    found: set[str] = set()
+    for snapshot in snapshots:
+        if "manifest-list" in snapshot:
+            found.add(snapshot["manifest-list"])
+        for file in read_manifest_list(io, snapshot):
+            if file.path not in found:
+                found.add(file.path)
+                found |= {e.path for e in read_manifest(io, file).entries if e.is_live}
+    return found
 
 
 def statistics_files(metadata: Mapping[str, Any]) -> dict[int, list[str]]:
@@ -190,20 +192,12 @@ def _kept_snapshots(
 def _unreachable(
     warehouse: Warehouse,
     metadata: Mapping[str, Any],
-    expired: Iterable[Mapping[str, Any]],
-    staying: Iterable[Mapping[str, Any]],
+    expired: Sequence[Mapping[str, Any]],
+    staying: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     """The files of expired snapshots that no other one needs and that are in the table's folder."""
     io = warehouse.io
-    needed: set[str] = set()
-    read: set[str] = set()
-    for snapshot in staying:
-        needed.add(snapshot.get("manifest-list", ""))
-        for file in read_manifest_list(io, snapshot):
-            needed.add(file.path)
-            if file.path not in read:
-                read.add(file.path)
-                needed |= {e.path for e in read_manifest(io, file).entries if e.is_live}
+    needed = reachable_files(io, staying)
     statistics = statistics_files(metadata)
     needed |= {uri for s in staying for uri in statistics.get(s["snapshot-id"], ())}
     candidates: dict[str, None] = {}
@@ -212,9 +206,8 @@ def _unreachable(
         if "manifest-list" in snapshot:
             candidates[snapshot["manifest-list"]] = None
         for file in read_manifest_list(io, snapshot):
-            candidates[file.path] = None
-            if file.path not in read:
-                read.add(file.path)
+            if file.path not in needed and file.path not in candidates:
+                candidates[file.path] = None
                 # Removed files, too: the snapshot that removed one may be the last to name it.
                 candidates |= dict.fromkeys(e.path for e in read_manifest(io, file).entries)
     return [
