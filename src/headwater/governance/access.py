@@ -17,24 +17,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headwater.catalog.catalog import Catalog
+from headwater.catalog.entries import LoadedTable, ObjectKind
+from headwater.catalog.schema import current_schema, resolve_snapshot
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.audit import AuditLog
-from headwater.governance.browse import Browser
+from headwater.governance.browse import Browser, view_columns
 from headwater.governance.decide import Path, Rights, rights
 from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.redact import redacted, statement_hash
 from headwater.governance.resolve import (
     CATALOG_NODE,
-    CatalogReader,
-    Loaded,
     Paths,
-    current_fields,
-    current_version,
-    resolve_snapshot,
     schema_not_found,
-    schema_of,
+    schema_read,
     table_not_found,
-    view_columns,
 )
 from headwater.governance.restrict import Restriction, restrict
 from headwater.governance.state import PolicyStore, State, Subject
@@ -57,7 +54,7 @@ _CACHE_SIZE = 4096
 class _Target:
     """A table as decided on: its state, its rights for the caller, and what is left of it."""
 
-    loaded: Loaded
+    loaded: LoadedTable
     rights: Rights
     restriction: Restriction
     snapshot_id: int | None
@@ -66,9 +63,7 @@ class _Target:
 class Access:
     """Begins requests; remembers what policies make of a table until either changes."""
 
-    def __init__(
-        self, catalog: CatalogReader, store: PolicyStore, audit: AuditLog, paths: Paths
-    ) -> None:
+    def __init__(self, catalog: Catalog, store: PolicyStore, audit: AuditLog, paths: Paths) -> None:
         self.catalog = catalog
         self.store = store
         self.audit = audit
@@ -111,7 +106,7 @@ class Access:
         self,
         state: State,
         subjects: tuple[Subject, ...],
-        loaded: Loaded,
+        loaded: LoadedTable,
         path: Path,
         fields: list[dict[str, Any]],
         schema_key: Any,
@@ -189,7 +184,7 @@ class AccessRequest:
         Raises TABLE_NOT_FOUND as `scan` does.
         """
         entry = self._access.catalog.entry(identifier)
-        if entry is None or entry.kind != "view":
+        if entry is None or entry.kind is not ObjectKind.VIEW:
             raise self._missing(identifier)
         path = self._access.paths.object(entry, self.state.epoch)
         readers = self._readers(via)
@@ -198,7 +193,7 @@ class AccessRequest:
             if reader is readers[-1]:
                 self._require(seen, Privilege.SELECT, identifier, SecurableKind.VIEW, via)
             elif Privilege.SELECT in seen.denied or Privilege.DESCRIBE in seen.denied:
-                raise self._refusal("SELECT", Securable.view(identifier), "a deny covers the view")
+                raise self.refusal("SELECT", Securable.view(identifier), "a deny covers the view")
         loaded = self._access.catalog.view(identifier)
         owner = self.state.owners.get(entry.uuid)
         definer = self.state.principals.get(owner or "")
@@ -208,7 +203,7 @@ class AccessRequest:
             reasons=["SELECT on the view"],
             object_id=entry.uuid,
         )
-        version = current_version(loaded.metadata)
+        version = loaded.current
         text = next(r for r in version["representations"] if r.get("type", "sql") == "sql")
         if definer is not None:
             self._views[identifier] = (*readers, self.state.subject(Identity(definer)))
@@ -218,7 +213,7 @@ class AccessRequest:
             sql=text["sql"],
             dialect=text["dialect"],
             default_namespace=tuple(version.get("default-namespace") or ()),
-            columns=view_columns(loaded.metadata),
+            columns=view_columns(loaded),
             definer=definer.name if definer else None,
             decision=decision,
             comment=(loaded.metadata.get("properties") or {}).get("comment"),
@@ -238,14 +233,14 @@ class AccessRequest:
         if operation is WriteOperation.CREATE:
             return self._create(identifier)
         entry = self._access.catalog.entry(identifier)
-        if entry is None or entry.kind != "table":
+        if entry is None or entry.kind is not ObjectKind.TABLE:
             raise self._missing(identifier)
         path = self._access.paths.object(entry, self.state.epoch)
         seen = rights(self.state, self.subject, path)
         for privilege in operation.privileges:
             self._require(seen, privilege, identifier, SecurableKind.TABLE)
         target = self._target(identifier, CURRENT, (self.subject,), path, seen)
-        fields = current_fields(target.loaded.metadata)
+        fields = current_schema(target.loaded.metadata)["fields"]
         securable = Securable.table(identifier)
         try:
             refuse_restricted(operation, target.restriction, identifier)
@@ -288,8 +283,8 @@ class AccessRequest:
             reason = seen.reasons.get(privilege, f"{privilege} on {path[0].label}")
             return self._allow(str(privilege), securable, reasons=[reason], object_id=path[0].id)
         if not self.sees(securable, seen):
-            raise self._not_found(securable)
-        raise self._refusal(str(privilege), securable, f"needs {privilege} on {path[0].label}")
+            raise self.not_found(securable)
+        raise self.refusal(str(privilege), securable, f"needs {privilege} on {path[0].label}")
 
     def allows(self, privilege: Privilege, securable: Securable) -> bool:
         """True when `check` would allow it; not audited, for deciding what to show."""
@@ -306,7 +301,7 @@ class AccessRequest:
         if securable.kind is SecurableKind.SCHEMA:
             found = self._access.paths.namespace(securable.namespace, self.state.epoch)
             if found is None:
-                raise self._not_found(securable)
+                raise self.not_found(securable)
             return found
         if securable.kind is SecurableKind.PRINCIPAL:
             raise error(ErrorCode.INVALID_ARGUMENT, "principals have no place in the catalog")
@@ -314,12 +309,12 @@ class AccessRequest:
             TableIdentifier(securable.namespace, securable.name or "")
         )
         if entry is None:
-            raise self._not_found(securable)
+            raise self.not_found(securable)
         return self._access.paths.object(entry, self.state.epoch)
 
     def sees(self, securable: Securable, seen: Rights) -> bool:
         """True when the securable exists for the caller."""
-        if securable.kind is SecurableKind.CATALOG:
+        if securable.kind in (SecurableKind.CATALOG, SecurableKind.PRINCIPAL):
             return True
         if securable.kind is SecurableKind.SCHEMA:
             return self._access.browser.sees_schema(self.identity, securable.namespace)
@@ -374,7 +369,7 @@ class AccessRequest:
         self, identifier: TableIdentifier, at: SnapshotRef, via: TableIdentifier | None
     ) -> _Target:
         entry = self._access.catalog.entry(identifier)
-        if entry is None or entry.kind != "table":
+        if entry is None or entry.kind is not ObjectKind.TABLE:
             raise self._missing(identifier)
         path = self._access.paths.object(entry, self.state.epoch)
         readers = self._readers(via)
@@ -382,7 +377,7 @@ class AccessRequest:
         self._require(seen, Privilege.SELECT, identifier, SecurableKind.TABLE, via)
         target = self._target(identifier, at, readers, path, seen)
         if not target.restriction.columns:
-            raise self._refusal(
+            raise self.refusal(
                 "SELECT", Securable.table(identifier), f"no column of table {identifier} is left"
             )
         return target
@@ -403,7 +398,7 @@ class AccessRequest:
                 hint="try again",
             )
         snapshot_id = resolve_snapshot(loaded.metadata, at)
-        schema = schema_of(loaded.metadata, None if at.is_current else snapshot_id)
+        schema = schema_read(loaded.metadata, None if at.is_current else snapshot_id)
         try:
             restriction = self._access.restriction(
                 self.state, subjects, loaded, path, schema["fields"], schema.get("schema-id")
@@ -449,7 +444,7 @@ class AccessRequest:
             return (self.subject,)
         readers = self._views.get(via)
         if readers is None:
-            raise self._refusal(
+            raise self.refusal(
                 "SELECT",
                 Securable.view(via),
                 f"view {via} was not opened, or its definer is gone",
@@ -469,7 +464,7 @@ class AccessRequest:
             return
         securable = Securable(kind, identifier.namespace, identifier.name)
         if via is not None:
-            raise self._refusal(
+            raise self.refusal(
                 str(privilege),
                 securable,
                 f"the definer of view {via} may no longer read what the view names",
@@ -477,7 +472,7 @@ class AccessRequest:
             )
         if not seen.visible:
             raise self._missing(identifier)
-        raise self._refusal(str(privilege), securable, f"needs {privilege} on {kind} {identifier}")
+        raise self.refusal(str(privilege), securable, f"needs {privilege} on {kind} {identifier}")
 
     def _allow(
         self, action: str, securable: Securable, *, reasons: list[str], **facts: Any
@@ -489,7 +484,7 @@ class AccessRequest:
         self.decision_ids.append(decision.id)
         return decision
 
-    def _refusal(
+    def refusal(
         self,
         action: str,
         securable: Securable,
@@ -498,6 +493,7 @@ class AccessRequest:
         public: str | None = None,
         hint: str | None = None,
     ) -> HeadwaterError:
+        """The audited PERMISSION_DENIED, to be raised; the caller reads `public`, if given."""
         self._record_refusal(action, securable, reason)
         return error(
             ErrorCode.PERMISSION_DENIED,
@@ -514,7 +510,8 @@ class AccessRequest:
         self._record_refusal("SELECT", Securable.table(identifier), "not found or not visible")
         return table_not_found(identifier, self._access.browser.suggest(self.identity, identifier))
 
-    def _not_found(self, securable: Securable) -> HeadwaterError:
+    def not_found(self, securable: Securable) -> HeadwaterError:
+        """The audited error, to be raised, for what does not exist for the caller."""
         if securable.kind is SecurableKind.SCHEMA:
             self._record_refusal("DESCRIBE", securable, "not found or not visible")
             return schema_not_found(

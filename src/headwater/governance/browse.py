@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headwater.errors import ErrorCode, HeadwaterError
+from headwater.catalog.catalog import Catalog
+from headwater.catalog.entries import LoadedView, ObjectKind, TableEntry
+from headwater.catalog.schema import current_schema, schema_by_id
 from headwater.governance.decide import rights
-from headwater.governance.resolve import (
-    CatalogReader,
-    Entry,
-    Paths,
-    current_fields,
-    schema_not_found,
-    table_not_found,
-    view_columns,
-)
-from headwater.governance.restrict import restrict
+from headwater.governance.resolve import Paths, schema_not_found, table_not_found
+from headwater.governance.restrict import restrict, scan_column
 from headwater.governance.state import PolicyStore, State, Subject
 from headwater.model.identifiers import Namespace, TableIdentifier, namespace_text
 from headwater.model.principal import Identity
@@ -36,7 +29,7 @@ class VisibleObject:
 class Browser:
     """Lists what a caller may see; what it may not see is not there."""
 
-    def __init__(self, catalog: CatalogReader, store: PolicyStore, paths: Paths) -> None:
+    def __init__(self, catalog: Catalog, store: PolicyStore, paths: Paths) -> None:
         self._catalog = catalog
         self._store = store
         self._paths = paths
@@ -47,12 +40,11 @@ class Browser:
         One is visible when the caller has any privilege on it or on anything in it.
         """
         state, subject = self._subject(identity)
-        found = (
-            [entry.namespace for entry in self._catalog.namespaces(parent)]
-            if parent is not None
-            else list(self._all_namespaces())
+        return sorted(
+            namespace
+            for namespace in self._visible(state, subject)
+            if parent is None or namespace[:-1] == parent
         )
-        return sorted(n for n in found if self._sees_namespace(state, subject, n))
 
     def sees_schema(self, identity: Identity, namespace: Namespace) -> bool:
         """True when the namespace exists for the caller."""
@@ -81,10 +73,10 @@ class Browser:
         path = self._paths.object(entry, state.epoch)
         if not rights(state, subject, path).visible:
             raise table_not_found(identifier, self.suggest(identity, identifier))
-        if entry.kind == "view":
-            return view_columns(self._catalog.view(identifier).metadata)
+        if entry.kind is ObjectKind.VIEW:
+            return view_columns(self._catalog.view(identifier))
         loaded = self._catalog.table(identifier)
-        fields = current_fields(loaded.metadata)
+        fields = current_schema(loaded.metadata)["fields"]
         return restrict(state, [subject], loaded.uuid, path, fields).columns
 
     def suggest(self, identity: Identity, identifier: TableIdentifier) -> str | None:
@@ -124,37 +116,44 @@ class Browser:
         return state, state.subject(identity)
 
     def _sees_namespace(self, state: State, subject: Subject, namespace: Namespace) -> bool:
+        if self._privileged(state, subject, namespace):
+            return True
+        return namespace in self._visible(state, subject)
+
+    def _privileged(self, state: State, subject: Subject, namespace: Namespace) -> bool:
         path = self._paths.namespace(namespace, state.epoch)
         if path is None:
             return False
         seen = rights(state, subject, path)
-        if seen.visible or seen.whole:
-            return True
-        if any(True for _ in self._tables(state, subject, namespace)):
-            return True
-        return any(
-            self._sees_namespace(state, subject, below.namespace)
-            for below in self._catalog.namespaces(namespace)
-        )
+        return seen.visible or bool(seen.whole)
+
+    def _visible(self, state: State, subject: Subject) -> frozenset[Namespace]:
+        """All visible namespaces: those with a privilege on them, or holding something visible."""
+        everything = {info.namespace for info in self._catalog.all_namespaces()}
+        found = {n for n in everything if self._privileged(state, subject, n)}
+        if found != everything:
+            for entry in self._catalog.all_entries():
+                namespace = entry.identifier.namespace
+                if namespace not in found and self._sees(state, subject, entry):
+                    found.add(namespace)
+        outer = {namespace[:depth] for namespace in found for depth in range(1, len(namespace))}
+        return frozenset(found | outer)
+
+    def _sees(self, state: State, subject: Subject, entry: TableEntry) -> bool:
+        return rights(state, subject, self._paths.object(entry, state.epoch)).visible
 
     def _tables(self, state: State, subject: Subject, namespace: Namespace) -> list[VisibleObject]:
-        try:
-            entries: list[Entry] = [
-                *self._catalog.tables(namespace),
-                *self._catalog.views(namespace),
-            ]
-        except HeadwaterError as exc:
-            if exc.code is ErrorCode.SCHEMA_NOT_FOUND:
-                return []
-            raise
-        visible = (
-            VisibleObject(entry.identifier, entry.uuid, entry.kind)
-            for entry in entries
-            if rights(state, subject, self._paths.object(entry, state.epoch)).visible
-        )
-        return sorted(visible, key=lambda found: found.identifier)
+        if self._paths.namespace(namespace, state.epoch) is None:
+            return []
+        entries = [*self._catalog.tables(namespace), *self._catalog.views(namespace)]
+        return [
+            VisibleObject(entry.identifier, entry.uuid, entry.kind.value)
+            for entry in sorted(entries, key=lambda entry: entry.identifier)
+            if self._sees(state, subject, entry)
+        ]
 
-    def _all_namespaces(self, parent: Namespace = ()) -> Iterator[Namespace]:
-        for entry in self._catalog.namespaces(parent):
-            yield entry.namespace
-            yield from self._all_namespaces(entry.namespace)
+
+def view_columns(loaded: LoadedView) -> tuple[ScanColumn, ...]:
+    """A view's columns as it declares them."""
+    schema = schema_by_id(loaded.metadata, loaded.current["schema-id"])
+    return tuple(scan_column(field) for field in schema["fields"]) if schema else ()

@@ -47,6 +47,13 @@ class Directory:
         """The principal of a name; raises PRINCIPAL_NOT_FOUND, or AMBIGUOUS_NAME without a kind."""
         return found(self._store.current(), name, kind)
 
+    def find_login(self, name: str) -> Principal:
+        """The user or service account of a name; raises PRINCIPAL_NOT_FOUND."""
+        principal = self._store.current().find(name)
+        if principal is None or principal.kind is PrincipalKind.ROLE:
+            raise error(ErrorCode.PRINCIPAL_NOT_FOUND, f"user {name} does not exist")
+        return principal
+
     def get(self, principal_id: str) -> Principal | None:
         """The principal of an id, unless it was dropped."""
         return self._store.current().principals.get(principal_id)

@@ -56,7 +56,14 @@ privilege_grant = Table(
     Column("grant_option", Boolean, nullable=False),
     Column("granted_by", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    UniqueConstraint("principal_id", "effect", "privilege", "object_id", "field_id"),
+    UniqueConstraint(
+        "principal_id",
+        "effect",
+        "privilege",
+        "object_id",
+        "field_id",
+        name="uq_privilege_grant_once",
+    ),
 )
 """Grants and denies, bound to ids; `field_id` 0 is the whole object, else one column."""
 

@@ -453,6 +453,15 @@ class DropPrincipal(ParsedStatement):
 
 
 @dataclass(frozen=True, slots=True)
+class AlterPrincipal(ParsedStatement):
+    """ALTER ROLE | USER | SERVICE ACCOUNT name DISABLE | ENABLE."""
+
+    kind: str
+    name: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PrincipalName:
     """The grantee of a statement: `USER ellen`, `ROLE analyst`, or a bare name (kind None)."""
 
@@ -462,7 +471,10 @@ class PrincipalName:
 
 @dataclass(frozen=True, slots=True)
 class SecurableName:
-    """What is granted on: kind None means TABLE, or VIEW where such a view exists."""
+    """What is granted on: catalog, schema, table, view, or a principal's kind (IMPERSONATE).
+
+    Kind None means a table, or a view where such a view exists.
+    """
 
     kind: str | None
     name: Name | None

@@ -1,0 +1,79 @@
+"""What governance does inside each catalog change: owners, grants of what is gone, audit."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete
+
+from headwater.catalog.events import ChangeEvent, ChangeKind
+from headwater.governance import tables
+from headwater.governance.audit import AuditLog
+from headwater.governance.state import bump_epoch
+from headwater.model.identifiers import namespace_text
+from headwater.model.principal import SYSTEM, Actor
+
+_CREATES = frozenset(
+    {
+        ChangeKind.CREATE_NAMESPACE,
+        ChangeKind.CREATE_TABLE,
+        ChangeKind.REGISTER_TABLE,
+        ChangeKind.CREATE_VIEW,
+    }
+)
+_DROPS = frozenset({ChangeKind.DROP_NAMESPACE, ChangeKind.DROP_TABLE, ChangeKind.DROP_VIEW})
+
+
+class GovernanceJournal:
+    """Records every change of the catalog in its own transaction (`catalog.events.Journal`).
+
+    Who creates an object owns it. Dropping it drops its grants and policies, so that a new object
+    of the same name begins without. Who writes a view's text becomes its owner, since the text is
+    read with the owner's rights.
+    """
+
+    def __init__(self, audit: AuditLog) -> None:
+        self._audit = audit
+
+    def record(self, connection: Connection, actor: Actor, event: ChangeEvent) -> None:
+        """Adds the audit event, and keeps owners, grants and policies in step."""
+        if event.kind in _CREATES:
+            self._own(connection, actor, event.object_id, replace=False)
+        elif event.kind is ChangeKind.UPDATE_VIEW and _writes_text(event):
+            self._own(connection, actor, event.object_id, replace=True)
+        elif event.kind in _DROPS:
+            for table in (tables.privilege_grant, tables.object_owner):
+                connection.execute(delete(table).where(table.c.object_id == event.object_id))
+            connection.execute(
+                delete(tables.policy).where(tables.policy.c.table_uuid == event.object_id)
+            )
+            bump_epoch(connection)
+        name = namespace_text(event.namespace) + (f".{event.name}" if event.name else "")
+        self._audit.change(
+            connection,
+            actor,
+            event.kind.value,
+            securable=f"{_noun(event.kind)} {name}",
+            details={"object_id": event.object_id, **event.details},
+        )
+
+    def _own(self, connection: Connection, actor: Actor, object_id: str, *, replace: bool) -> None:
+        table = tables.object_owner
+        owned = connection.execute(
+            table.select().where(table.c.object_id == object_id)
+        ).one_or_none()
+        if owned is not None and not replace:
+            return
+        connection.execute(delete(table).where(table.c.object_id == object_id))
+        if actor.principal_id != SYSTEM.principal_id:
+            connection.execute(
+                table.insert().values(object_id=object_id, owner_id=actor.principal_id)
+            )
+        bump_epoch(connection)
+
+
+def _writes_text(event: ChangeEvent) -> bool:
+    return "add-view-version" in (event.details.get("updates") or ("add-view-version",))
+
+
+def _noun(kind: ChangeKind) -> str:
+    noun = kind.value.rpartition("-")[2]
+    return "schema" if noun == "namespace" else noun
