@@ -61,7 +61,7 @@ class SourceBinder:
         scope = Scope(outer=outer)
         from_ = node.args.get("from_")
         if from_ is not None:
-            self._bind_into(scope, from_, ctes)
+            self.bind_into(scope, from_, ctes)
         for join in node.args.get("joins") or ():
             self._join(scope, join, ctes)
         joins = list(node.args.get("joins") or ())
@@ -72,7 +72,7 @@ class SourceBinder:
         node.set("laterals", None)
         return scope
 
-    def _bind_into(self, scope: Scope, holder: exp.Expr, ctes: Ctes) -> None:
+    def bind_into(self, scope: Scope, holder: exp.Expr, ctes: Ctes) -> None:
         """Binds the item that a FROM holds, and the joins that sqlglot hangs below it."""
         item, joins = _detach_joins(holder.this)
         bound, source = self._item(item, scope, ctes, lateral=False)
@@ -200,7 +200,7 @@ class SourceBinder:
     ) -> tuple[exp.Expr, Source]:
         inner = Scope(outer=scope.outer)
         select = exp.Select(expressions=[], from_=exp.From(this=item.this))
-        self._bind_into(inner, select.args["from_"], ctes)
+        self.bind_into(inner, select.args["from_"], ctes)
         joins = select.args["from_"].this.args.pop("joins", None)
         select.set("joins", joins)
         key = self.state.unique(alias or "joined")
