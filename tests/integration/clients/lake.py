@@ -33,7 +33,8 @@ INSERT INTO shop.orders VALUES
   (4, 'US', '4000-4444', 40.00, TIMESTAMP '2026-01-04 10:00:00', ARRAY['c']);
 CREATE TABLE shop.secret (x integer);
 INSERT INTO shop.secret VALUES (42);
-CREATE VIEW shop.totals AS SELECT region, sum(amount) AS total FROM lake.shop.orders GROUP BY region;
+CREATE VIEW shop.totals AS
+  SELECT region, sum(amount) AS total FROM lake.shop.orders GROUP BY region;
 CREATE USER ellen;
 GRANT SELECT ON shop.orders TO ellen;
 CREATE ROW FILTER eu_only ON shop.orders USING (region = 'EU') TO ellen;
