@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +10,13 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 TYPE_KEY = b"headwater.type"
-"""Arrow field metadata that names a Trino type which Arrow cannot: `json`, `uuid`, `varchar(10)`,
-`char(3)`, `interval year to month`."""
+"""Arrow field metadata in which the engine says its own type, for what Arrow cannot tell apart."""
 
 UNBOUNDED_VARCHAR = 2**31 - 1
 """The length that Trino's signature gives for a varchar without one."""
 
 _DATETIME = ("time", "timestamp", "timestamp with time zone")
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
-_NAMED = re.compile(r"(varchar|char)\((\d+)\)|json|uuid|interval (?:year to month|day to second)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +89,17 @@ _SIMPLE: tuple[tuple[Callable[[pa.DataType], bool], TrinoType], ...] = (
 )
 
 
+_NAMED: dict[str, TrinoType] = {"UUID": TrinoType("uuid"), "JSON": TrinoType("json")}
+
+
 def field_type(field: pa.Field[Any]) -> TrinoType:
     """The Trino type of one result column."""
     named = (field.metadata or {}).get(TYPE_KEY, b"").decode()
-    if match := _NAMED.fullmatch(named):
-        if match[1]:
-            return TrinoType(match[1], (int(match[2]),))
-        return TrinoType(named)
-    return arrow_type(field.type)
+    return _NAMED.get(named) or arrow_type(field.type)
 
 
 def arrow_type(kind: Any) -> TrinoType:
     """The Trino type of an Arrow type; unsigned integers widen to the next signed type."""
-    if isinstance(kind, pa.UuidType):
-        return TrinoType("uuid")
-    if isinstance(kind, pa.JsonType):
-        return TrinoType("json")
-    if isinstance(kind, pa.BaseExtensionType):
-        return arrow_type(kind.storage_type)
     if pt.is_dictionary(kind):
         return arrow_type(kind.value_type)
     if pt.is_decimal(kind):
