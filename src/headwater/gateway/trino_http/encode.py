@@ -1,7 +1,8 @@
 """Arrow record batches as the rows of Trino's JSON, column by column in Arrow's own kernels.
 
-Each column becomes a string array of JSON texts, the columns are joined into rows and the rows into
-one text: no Python object is made for a value, except for types that Arrow cannot print.
+The types are those that leave an engine (`headwater.engines`). Each column becomes a string array
+of JSON texts, the columns are joined into rows and the rows into one text: no Python object is made
+for a value, except for types that Arrow cannot print.
 """
 
 from __future__ import annotations
@@ -47,38 +48,27 @@ def json_text(array: Any) -> Any:
 
 def _text(array: Any) -> Any:
     kind = array.type
-    if pt.is_dictionary(kind):
-        return _text(array.dictionary_decode())
     if pt.is_null(kind):
         return pa.nulls(len(array), pa.string())
-    if pt.is_uint64(kind):
-        return _quote(pc.cast(array, pa.string()))
     if pt.is_boolean(kind) or pt.is_integer(kind):
         return pc.cast(array, pa.string())
     if pt.is_floating(kind):
         return _floats(array)
     if pt.is_decimal(kind):
         return _decimals(array)
-    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
-        return _strings(pc.cast(array, pa.string()))
+    if pt.is_string(kind):
+        return _strings(array)
     if pt.is_date(kind) or pt.is_time(kind):
         return _quote(pc.cast(array, pa.string()))
     if pt.is_timestamp(kind):
         return _timestamps(array)
-    if pt.is_duration(kind):
-        unit = (
-            _NANOSECONDS_A_DAY
-            // 86_400
-            // {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
-        )
-        return _each(pc.cast(array, pa.int64()), lambda value: _day_to_second(value * unit))
     if pt.is_interval(kind):
         return _each(array, _interval)
     if pt.is_struct(kind):
         return _structs(array)
     if pt.is_map(kind):
         return _maps(array)
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
+    if pt.is_list(kind):
         items = json_text(array.flatten())
         return _restore_nulls(_wrap("[", _join_lists(array, items), "]"), array)
     return _each(array, lambda value: f'"{base64.b64encode(value).decode()}"')
@@ -203,7 +193,7 @@ def _milliseconds(kind: Any) -> Any:
         return pa.time32("ms")
     if pt.is_map(kind):
         return pa.map_(_milliseconds(kind.key_type), _milliseconds(kind.item_type))
-    if pt.is_list(kind) or pt.is_large_list(kind):
+    if pt.is_list(kind):
         return pa.list_(_milliseconds(kind.value_type))
     if pt.is_struct(kind):
         fields = [kind.field(index) for index in range(kind.num_fields)]

@@ -69,22 +69,11 @@ _SIMPLE: tuple[tuple[Callable[[pa.DataType], bool], TrinoType], ...] = (
     (pt.is_int16, TrinoType("smallint")),
     (pt.is_int32, TrinoType("integer")),
     (pt.is_int64, TrinoType("bigint")),
-    (pt.is_uint8, TrinoType("smallint")),
-    (pt.is_uint16, TrinoType("integer")),
-    (pt.is_uint32, TrinoType("bigint")),
-    (pt.is_uint64, TrinoType("decimal", (20, 0))),
-    (pt.is_float16, TrinoType("real")),
     (pt.is_float32, TrinoType("real")),
     (pt.is_float64, TrinoType("double")),
     (pt.is_string, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
-    (pt.is_large_string, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
-    (pt.is_string_view, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
     (pt.is_binary, TrinoType("varbinary")),
-    (pt.is_large_binary, TrinoType("varbinary")),
-    (pt.is_binary_view, TrinoType("varbinary")),
-    (pt.is_fixed_size_binary, TrinoType("varbinary")),
     (pt.is_date, TrinoType("date")),
-    (pt.is_duration, TrinoType("interval day to second")),
     (pt.is_interval, TrinoType("interval day to second")),
 )
 
@@ -99,9 +88,7 @@ def field_type(field: pa.Field[Any]) -> TrinoType:
 
 
 def arrow_type(kind: Any) -> TrinoType:
-    """The Trino type of an Arrow type; unsigned integers widen to the next signed type."""
-    if pt.is_dictionary(kind):
-        return arrow_type(kind.value_type)
+    """The Trino type of an Arrow type that leaves an engine."""
     if pt.is_decimal(kind):
         return TrinoType("decimal", (kind.precision, kind.scale))
     if pt.is_time(kind):
@@ -111,7 +98,7 @@ def arrow_type(kind: Any) -> TrinoType:
         return TrinoType(raw, (_DIGITS[kind.unit],))
     if pt.is_map(kind):
         return TrinoType("map", types=(field_type(kind.key_field), field_type(kind.item_field)))
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
+    if pt.is_list(kind):
         return TrinoType("array", types=(field_type(kind.value_field),))
     if pt.is_struct(kind):
         fields = [kind.field(index) for index in range(kind.num_fields)]
