@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import uuid
 from typing import Protocol
 
 from starlette.requests import Request
 
 from headwater.errors import ErrorCode, error
-from headwater.model.principal import Identity
+from headwater.governance.access import Access
+from headwater.governance.identity import Directory
+from headwater.governance.tokens import Tokens
+from headwater.model.principal import Identity, PrincipalKind
+from headwater.model.privilege import Privilege, Securable
 
 USER_HEADER = "x-trino-user"
 CHALLENGES = ('Bearer realm="Headwater"', 'Basic realm="Headwater"')
@@ -27,6 +32,31 @@ class Authority(Protocol):
     def impersonate(self, identity: Identity, user: str) -> Identity:
         """The identity of another user, or PERMISSION_DENIED without the privilege for it."""
         ...
+
+
+class TokenAuthority:
+    """The authority of a running server; every impersonation is an audited decision."""
+
+    def __init__(self, tokens: Tokens, directory: Directory, access: Access) -> None:
+        self._tokens = tokens
+        self._directory = directory
+        self._access = access
+
+    def verify(self, token: str) -> Identity:
+        """The identity a session token speaks for, or UNAUTHENTICATED."""
+        return self._tokens.verify(token)
+
+    def impersonate(self, identity: Identity, user: str) -> Identity:
+        """The identity of `user`, all roles held, for a holder of IMPERSONATE on the catalog."""
+        statement = f"-- act as {user}"
+        request = self._access.begin(identity, request_id=uuid.uuid4().hex, statement=statement)
+        request.check(Privilege.IMPERSONATE, Securable.catalog())
+        principal = self._directory.find(user)
+        is_role = principal.kind is PrincipalKind.ROLE
+        if is_role or not self._directory.is_enabled(principal.id):
+            raise error(ErrorCode.PERMISSION_DENIED, f"{principal.name} may not log in")
+        request.seal()
+        return Identity(principal, session_id=identity.session_id)
 
 
 def authenticate(request: Request, authority: Authority) -> Identity:
