@@ -109,9 +109,7 @@ class SpecRun:
                     directory.create(kind, wanted, actor)
         if role is not None:
             directory.grant_role(role, name, actor)
-        return self.platform.session(
-            name, role, schema=self.schema, dialect=self.session.dialect
-        )
+        return self.platform.session(name, role, schema=self.schema, dialect=self.session.dialect)
 
     def _follow(self, changes: SessionChanges) -> None:
         """Applies what a statement changed in the session, as clients do."""
