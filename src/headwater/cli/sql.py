@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import math
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,12 +196,14 @@ def _print_table(reader: pa.RecordBatchReader, max_rows: int) -> tuple[int, int]
 
 
 def _print_json(reader: pa.RecordBatchReader) -> tuple[int, int]:
+    from headwater.client.values import json_value
+
     names = _unique(reader.schema.names)
     count = 0
     separator = "["
     for batch in reader:
         for row in _rows(batch):
-            fields = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
+            fields = {name: json_value(value) for name, value in zip(names, row, strict=True)}
             print(separator + json.dumps(fields, ensure_ascii=False), end="")
             separator = ",\n"
             count += 1
@@ -212,36 +212,15 @@ def _print_json(reader: pa.RecordBatchReader) -> tuple[int, int]:
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    from headwater.cli.table import python_values
+    from headwater.client.values import python_values
 
     return zip(*(python_values(column) for column in batch.columns), strict=True)
 
 
 def _csv_rows(batch: pa.RecordBatch) -> Iterator[list[str | None]]:
-    from headwater.cli.table import text_of
+    from headwater.client.values import text_of
 
     return ([text_of(value) for value in row] for row in _rows(batch))
-
-
-def _json_value(value: Any) -> Any:
-    """Numbers, strings and nests as JSON has them; decimals and times as text, NaN as text."""
-    from headwater.cli.table import text_of
-
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else text_of(value)
-    if isinstance(value, Decimal):
-        return text_of(value)
-    if isinstance(value, dict):
-        return {str(name): _json_value(item) for name, item in value.items()}
-    if isinstance(value, list):
-        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-            return {text_of(key) or "": _json_value(item) for key, item in value}
-        return [_json_value(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    return text_of(value)
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -6,21 +6,19 @@ command the terminal. Where even narrow columns do not fit, rows are printed one
 
 from __future__ import annotations
 
-import datetime
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from unicodedata import category, combining, east_asian_width
 
 import pyarrow as pa
 
+from headwater.client.values import NULL, python_values, text_of
+
 _NARROWEST = 8
 _WIDEST = 60
 _DIM, _BOLD, _PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
-_NULL = "NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +58,6 @@ def render(table: pa.Table, style: Style) -> str:
     return "\n".join(lines)
 
 
-def text_of(value: Any) -> str | None:
-    """A value as people and CSV files write it; None for NULL."""
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _float_text(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, bytes):
-        return value.hex(" ")
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_nested(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list):
-        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-            pairs = (f"{_nested(key)} → {_nested(item)}" for key, item in value)
-            return "{" + ", ".join(pairs) + "}"
-        return "[" + ", ".join(_nested(item) for item in value) + "]"
-    return str(value)
-
-
-def python_values(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> list[Any]:
-    """A column as Python values; what Python cannot hold (nanoseconds, year 10000) as text."""
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        return column.cast(pa.string()).to_pylist()
-    try:
-        return column.to_pylist()
-    except (ValueError, OverflowError):
-        return column.cast(pa.string()).to_pylist()
-
-
 def escape(text: str) -> str:
     """The text on one line, with control and formatting characters written as escapes."""
     if text.isascii() and text.isprintable():
@@ -126,19 +90,6 @@ def _cells(character: str) -> int:
 def _texts(column: pa.ChunkedArray[Any]) -> list[str | None]:
     texts = (text_of(value) for value in python_values(column))
     return [None if text is None else escape(text) for text in texts]
-
-
-def _nested(value: Any) -> str:
-    text = text_of(value)
-    return _NULL if text is None else text
-
-
-def _float_text(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return repr(value)
 
 
 def _is_number(column_type: pa.DataType) -> bool:
@@ -183,14 +134,14 @@ def _records(
         room = None if style.width is None else max(style.width - label - 3, _NARROWEST)
         for name, texts in zip(names, columns, strict=True):
             value = texts[row]
-            shown = _paint(_NULL, _DIM, style) if value is None else _cut(value, room)
+            shown = _paint(NULL, _DIM, style) if value is None else _cut(value, room)
             lines.append(f"{_paint(_pad(name, label, False), _BOLD, style)} │ {shown}")
     return "\n".join(lines)
 
 
 def _cell(text: str | None, width: int, to_right: bool, style: Style) -> str:
     if text is None:
-        return _paint(_pad(_NULL, width, to_right), _DIM, style)
+        return _paint(_pad(NULL, width, to_right), _DIM, style)
     return _pad(text, width, to_right)
 
 

@@ -146,7 +146,7 @@ class RemoteStatement:
         return StatementStatus(
             answer["id"],
             QueryState(answer["state"]),
-            _rebuilt(failure) if failure else None,
+            error_of(failure) if failure else None,
             answer.get("update_type"),
             answer.get("update_count"),
             answer.get("stats") or {},
@@ -230,7 +230,7 @@ def _trust(ca_cert: str | None) -> Any:
 
 def _failure(response: httpx2.Response) -> HeadwaterError:
     try:
-        return _rebuilt(response.json())
+        return error_of(response.json())
     except (ValueError, KeyError, TypeError):
         return error(
             ErrorCode.SERVER_UNREACHABLE,
@@ -239,7 +239,8 @@ def _failure(response: httpx2.Response) -> HeadwaterError:
         )
 
 
-def _rebuilt(answer: Mapping[str, Any]) -> HeadwaterError:
+def error_of(answer: Mapping[str, Any]) -> HeadwaterError:
+    """The error that an API answer `{code, message, hint, position}` tells of."""
     position = answer.get("position")
     try:
         code = ErrorCode(answer["code"])

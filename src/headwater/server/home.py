@@ -17,8 +17,8 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 class Home:
     """A home that this process owns: no other server runs on it until `release`.
 
-    `path` is 0700; `logs`, `tls`, `run` (sockets, rebuilt at each start) and `uploads` (files on
-    their way into a table, emptied at each start) are inside.
+    `path` is 0700; `logs`, `tls` and `spool` are inside. The spool
+    (results beyond memory, `uploads` on their way into a table) is emptied at each start.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -37,7 +37,7 @@ class Home:
 
     @property
     def spool(self) -> Path:
-        """Where results that outgrow memory and files on their way in are put; never durable."""
+        """Where results that outgrow memory are put; never durable."""
         return self.path / "spool"
 
     @property
@@ -77,6 +77,9 @@ class Home:
                 home = cls(path, lock)
                 for folder in (home.logs, home.tls, home.spool, home.uploads):
                     folder.mkdir(mode=0o700, exist_ok=True)
+                for leftover in home.spool.rglob("*"):
+                    if leftover.is_file():
+                        leftover.unlink()
                 home.ready_file.unlink(missing_ok=True)
             except BaseException:
                 os.close(lock)

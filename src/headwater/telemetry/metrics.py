@@ -20,22 +20,17 @@ http_seconds = Histogram(
     ["surface"],
     registry=registry,
 )
-statements = Counter(
-    "headwater_statements_total",
-    "Statements that ended, by state.",
-    ["state"],
-    registry=registry,
-)
 statements_running = Gauge(
     "headwater_statements_running", "Statements that have not ended.", registry=registry
 )
-engine_workers = Gauge(
-    "headwater_engine_workers", "Engine workers that are alive.", registry=registry
+statements_queued = Gauge(
+    "headwater_statements_queued", "Statements that wait for the engine.", registry=registry
 )
-engine_restarts = Counter(
-    "headwater_engine_restarts_total",
-    "Engine workers started in place of a dead one.",
-    registry=registry,
+engine_workers = Gauge(
+    "headwater_engine_workers", "Engine workers that are ready.", registry=registry
+)
+engine_restarts = Gauge(
+    "headwater_engine_restarts", "Engine workers started in place of dead ones.", registry=registry
 )
 
 

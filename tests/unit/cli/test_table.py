@@ -3,7 +3,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from headwater.cli.table import Style, cells, escape, render, text_of
+from headwater.cli.table import Style, cells, escape, render
+from headwater.client.values import text_of
 
 TABLE = pa.table(
     {

@@ -38,12 +38,7 @@ class CommitOperations:
         actor = self._permits.commit(call, [change])
         seal(call)
         loaded = self._catalog.commit(
-            change.identifier,
-            change.requirements,
-            change.updates,
-            actor,
-            call.receipt,
-            foreign=call.access is not None,
+            change.identifier, change.requirements, change.updates, actor, call.receipt
         )
         return self._tables.committed(call, loaded)
 
@@ -61,5 +56,5 @@ class CommitOperations:
             return NOTHING
         actor = self._permits.commit(call, changes)
         seal(call)
-        self._catalog.commit_all(changes, actor, call.receipt, foreign=call.access is not None)
+        self._catalog.commit_all(changes, actor, call.receipt)
         return NOTHING

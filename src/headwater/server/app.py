@@ -1,0 +1,98 @@
+"""The one ASGI application: the JSON API and the gateways behind the guard."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+import headwater
+from headwater.server.api import catalog, health, identity, loads, problems, statements
+from headwater.server.api.context import caller, json_only
+from headwater.server.guard import Guard
+from headwater.server.parts import Parts
+from headwater.server.web import is_loopback
+from headwater.telemetry import metrics
+
+_ROUTERS = (statements, catalog, loads, identity, health)
+
+_DOCS = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Headwater API</title></head>
+<body><h1>Headwater API</h1>
+<p>The OpenAPI document is at <a href="/api/openapi.json">/api/openapi.json</a>.
+Every request needs <code>Authorization: Bearer TOKEN</code>, but health and version.</p>
+<dl>{listing}</dl></body></html>
+"""
+
+
+def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
+    """The application that serves these parts; `gateways` are the other protocols' routes."""
+    app = FastAPI(
+        title="Headwater",
+        version=headwater.__version__,
+        description="A governed Iceberg lakehouse over HTTP.",
+        openapi_url="/api/openapi.json",
+        # FastAPI's own pages load scripts from other hosts.
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(json_only)],
+        responses=problems.PROBLEMS,
+    )
+    app.state.parts = parts
+    problems.install(app)
+    for module in _ROUTERS:
+        app.include_router(module.router, prefix="/api/v1")
+    app.router.routes.extend(gateways)
+
+    @app.get("/api/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        """The routes as one plain page."""
+        return HTMLResponse(_DOCS.format(listing=_listing(app)))
+
+    @app.get("/metrics", include_in_schema=False)
+    def measured(request: Request) -> Response:
+        """Prometheus metrics; without a token for this machine's own scraper only."""
+        if not _from_loopback(request):
+            caller(request)
+        status = parts.engine.status()
+        metrics.engine_workers.set(sum(worker.state == "running" for worker in status.workers))
+        metrics.engine_restarts.set(sum(worker.restarts for worker in status.workers))
+        metrics.statements_running.set(len(parts.queries.running()))
+        metrics.statements_queued.set(parts.queries.queued)
+        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+    @app.get("/", include_in_schema=False)
+    def root() -> PlainTextResponse:
+        """Says what answers here."""
+        return PlainTextResponse(f"Headwater {headwater.__version__}. API: /api/docs\n")
+
+    hosts = list(parts.settings.allowed_hosts)
+    if not is_loopback(parts.settings.host) and not _is_any(parts.settings.host):
+        hosts.append(parts.settings.host)
+    return Guard(app, hosts)
+
+
+def _listing(app: FastAPI) -> str:
+    entries = []
+    for path, methods in sorted(app.openapi()["paths"].items()):
+        for method, operation in methods.items():
+            entries.append(
+                f"<dt><code>{method.upper()} {path}</code></dt>"
+                f"<dd>{operation.get('description', operation.get('summary', ''))}</dd>"
+            )
+    return "".join(entries)
+
+
+def _from_loopback(request: Request) -> bool:
+    return request.client is not None and is_loopback(request.client.host)
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False

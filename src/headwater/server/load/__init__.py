@@ -1,0 +1,1 @@
+"""A user's files into tables: what is in them (`files`), as SQL trees (`emit`), run (`loader`)."""

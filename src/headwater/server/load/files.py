@@ -1,0 +1,279 @@
+"""What a file that a user brings is, and what is wrong with it: file, line, reason.
+
+The engine reads the data. This module looks at a file's beginning before that (format, encoding,
+separator, column names), and through all of it after the engine has refused it, to say where.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, cast
+
+import pyarrow as pa
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+
+_SEPARATORS = ",\t;|"
+_FIELD_BYTES = 16 * 1024 * 1024
+_CHUNK = 1024 * 1024
+
+# Python's reader refuses cells beyond 128 KiB; the engine reads longer ones.
+csv.field_size_limit(_FIELD_BYTES)
+
+
+class FileFormat(StrEnum):
+    """The formats that can be loaded; text formats also compressed with gzip."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+_EXTENSIONS = {
+    ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.CSV,
+    ".json": FileFormat.JSON,
+    ".ndjson": FileFormat.JSON,
+    ".jsonl": FileFormat.JSON,
+    ".parquet": FileFormat.PARQUET,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFile:
+    """One file: where it lies, and `name`, what its owner calls it."""
+
+    path: Path
+    name: str
+    format: FileFormat
+    compressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CsvLayout:
+    """How a CSV file is written: its separator and its column names."""
+
+    separator: str
+    columns: tuple[str, ...]
+
+
+def format_of(name: str) -> tuple[FileFormat, bool]:
+    """The format that a file name's extension tells, and whether it is gzipped.
+
+    Raises INVALID_FILE for any other extension.
+    """
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    compressed = bool(suffixes) and suffixes[-1] == ".gz"
+    if compressed:
+        suffixes.pop()
+    found = _EXTENSIONS.get(suffixes[-1]) if suffixes else None
+    if found is None or (compressed and found is FileFormat.PARQUET):
+        raise error(
+            ErrorCode.INVALID_FILE,
+            f"{name}: files of this kind cannot be loaded",
+            hint="csv, tsv, json, ndjson and jsonl (also with .gz), and parquet can",
+        )
+    return found, compressed
+
+
+def suffix_of(file_format: FileFormat, compressed: bool) -> str:
+    """The extension under which a file of this kind is spooled."""
+    return f".{file_format}" + (".gz" if compressed else "")
+
+
+def inspect(file: LoadFile) -> CsvLayout | None:
+    """Checks a file's beginning; the layout for CSV. Raises INVALID_FILE."""
+    if file.path.stat().st_size == 0:
+        raise _invalid(file, "the file is empty")
+    if file.format is FileFormat.PARQUET:
+        _inspect_parquet(file)
+        return None
+    with _reading(file), _text(file) as text:
+        if file.format is FileFormat.CSV:
+            return _csv_layout(file, text)
+        if not text.read(_CHUNK).strip():
+            raise _invalid(file, "the file is empty")
+    return None
+
+
+def diagnose(file: LoadFile, layout: CsvLayout | None) -> HeadwaterError | None:
+    """The first thing wrong in a file that the engine refused; None when nothing is found."""
+    try:
+        with _reading(file):
+            if layout is not None:
+                _check_csv(file, layout)
+            elif file.format is FileFormat.JSON:
+                _check_json(file)
+    except HeadwaterError as exc:
+        return exc
+    return None
+
+
+def count_records(file: LoadFile, layout: CsvLayout) -> int:
+    """The records of a CSV file below its header, ragged ones included, empty lines not."""
+    with _reading(file), _text(file) as text:
+        reader = csv.reader(text, delimiter=layout.separator)
+        next(reader)
+        return sum(1 for row in reader if row)
+
+
+def _inspect_parquet(file: LoadFile) -> None:
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(file.path).names
+    except (pa.ArrowException, OSError) as exc:
+        with file.path.open("rb") as content:
+            starts = content.read(4) == b"PAR1"
+            content.seek(-min(4, file.path.stat().st_size), io.SEEK_END)
+            ends = content.read(4) == b"PAR1"
+        if starts and not ends:
+            raise _invalid(file, "the file is cut off: its end is missing") from exc
+        raise _invalid(file, "the file is not Parquet, or it is damaged") from exc
+    _check_names(file, names)
+
+
+def _csv_layout(file: LoadFile, text: IO[str]) -> CsvLayout:
+    header = text.readline()
+    if not header.strip():
+        raise _invalid(file, "line 1: the column names are missing")
+    counts = {separator: _outside_quotes(header, separator) for separator in _SEPARATORS}
+    separator = max(counts, key=lambda candidate: counts[candidate])
+    rest = iter([header])
+    reader = csv.reader(_joined(rest, text), delimiter=separator, strict=True)
+    columns = tuple(next(reader))
+    if any(not name.strip() for name in columns):
+        place = next(index for index, name in enumerate(columns, 1) if not name.strip())
+        raise _invalid(file, f"line 1: column {place} has no name")
+    _check_names(file, columns)
+    return CsvLayout(separator, columns)
+
+
+def _check_csv(file: LoadFile, layout: CsvLayout) -> None:
+    with _text(file) as text:
+        reader = csv.reader(text, delimiter=layout.separator, strict=True)
+        begins = 1
+        for row in reader:
+            if row and len(row) != len(layout.columns):
+                raise error(
+                    ErrorCode.INVALID_FILE,
+                    f"{file.name} line {begins}: {_values(len(row))} "
+                    f"where the header names {_columns(len(layout.columns))}",
+                    hint="mend the line, or leave such rows out with --on-error skip",
+                )
+            begins = reader.line_num + 1
+
+
+def _check_json(file: LoadFile) -> None:
+    """Newline-delimited JSON line by line, or the whole file as one value."""
+    with _text(file) as text:
+        first = text.read(_CHUNK).lstrip()[:1]
+    with _text(file) as text:
+        if first == "[":
+            try:
+                rows = json.load(text)
+            except json.JSONDecodeError as exc:
+                raise _invalid(file, f"line {exc.lineno}: {exc.msg}") from exc
+            if not all(isinstance(row, dict) for row in rows):
+                place = next(i for i, row in enumerate(rows, 1) if not isinstance(row, dict))
+                raise _invalid(file, f"element {place} is not an object; rows are objects")
+            return
+        for number, line in enumerate(text, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as exc:
+                raise _invalid(file, f"line {number}: {exc.msg} at column {exc.colno}") from exc
+            if not isinstance(row, dict):
+                raise _invalid(file, f"line {number} is not an object; rows are objects")
+
+
+class _reading:  # noqa: N801  reads as what it is: `with _reading(file):`
+    """Turns what goes wrong while a file is read into INVALID_FILE with its line."""
+
+    def __init__(self, file: LoadFile) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _trace: object) -> None:
+        if isinstance(exc, UnicodeDecodeError):
+            line = _line_of_bad_byte(self._file)
+            raise _invalid(
+                self._file, f"line {line}: not UTF-8 text", hint="convert the file to UTF-8"
+            ) from exc
+        if isinstance(exc, EOFError | zlib.error | gzip.BadGzipFile):
+            raise _invalid(self._file, "the gzip data is damaged or cut off") from exc
+        if isinstance(exc, csv.Error):
+            raise _invalid(self._file, f"the quotes do not match: {exc}") from exc
+        if isinstance(exc, StopIteration):
+            raise _invalid(self._file, "the file is empty") from exc
+
+
+def _open(file: LoadFile) -> io.BufferedIOBase:
+    return gzip.open(file.path, "rb") if file.compressed else file.path.open("rb")
+
+
+def _text(file: LoadFile) -> io.TextIOWrapper:
+    with _open(file) as content:
+        head = content.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _invalid(file, "the file is UTF-16", hint="convert the file to UTF-8")
+    return io.TextIOWrapper(cast("IO[bytes]", _open(file)), encoding="utf-8-sig", newline="")
+
+
+def _line_of_bad_byte(file: LoadFile) -> int:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _open(file) as content:
+        for number, line in enumerate(content, 1):
+            try:
+                decoder.decode(line)
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _joined(first: Iterator[str], rest: IO[str]) -> Iterator[str]:
+    yield from first
+    yield from rest
+
+
+def _outside_quotes(line: str, separator: str) -> int:
+    return sum(part.count(separator) for part in line.split('"')[::2])
+
+
+def _check_names(file: LoadFile, names: tuple[str, ...] | list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            raise _invalid(
+                file,
+                f"the column name {name!r} appears more than once",
+                hint="give every column a name of its own; upper and lower case do not differ",
+            )
+        seen.add(name.casefold())
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+def _invalid(
+    file: LoadFile, what: str, hint: str = "mend the file and load it again"
+) -> HeadwaterError:
+    return error(ErrorCode.INVALID_FILE, f"{file.name}: {what}", hint=hint)

@@ -1,0 +1,69 @@
+"""Files that were sent and wait to be loaded: spooled in the home, each owned by its sender."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.errors import ErrorCode, error
+from headwater.model.principal import Principal
+from headwater.server.load.files import LoadFile, format_of, suffix_of
+
+_EXPIRY_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    owner: Principal
+    file: LoadFile
+    received: float
+
+
+class Uploads:
+    """Hands out places in the spool and takes them back; unused files expire after an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._held: dict[str, _Upload] = {}
+
+    def place(self, name: str) -> LoadFile:
+        """Where the bytes of a file of that name go; raises INVALID_FILE for an unknown kind."""
+        self._expire()
+        file_format, compressed = format_of(name)
+        # The user's name never becomes a path: it is only told in messages.
+        path = self._folder / (secrets.token_hex(16) + suffix_of(file_format, compressed))
+        return LoadFile(path, name, file_format, compressed)
+
+    def keep(self, owner: Principal, file: LoadFile) -> str:
+        """Registers a file that has arrived in full; returns its id."""
+        upload_id = secrets.token_hex(16)
+        with self._lock:
+            self._held[upload_id] = _Upload(owner, file, time.monotonic())
+        return upload_id
+
+    def take(self, owner: Principal, ids: Sequence[str]) -> list[LoadFile]:
+        """The owner's files of those ids, for one load; raises FILE_NOT_FOUND."""
+        with self._lock:
+            found = [self._held.get(upload_id) for upload_id in ids]
+            if not ids or not all(upload and upload.owner == owner for upload in found):
+                raise error(
+                    ErrorCode.FILE_NOT_FOUND,
+                    "there is no such upload",
+                    hint="send the file to /api/v1/uploads first; an upload is good for one load",
+                )
+            for upload_id in ids:
+                del self._held[upload_id]
+        return [upload.file for upload in found if upload is not None]
+
+    def _expire(self) -> None:
+        limit = time.monotonic() - _EXPIRY_SECONDS
+        with self._lock:
+            old = [key for key, upload in self._held.items() if upload.received < limit]
+            expired = [self._held.pop(key) for key in old]
+        for upload in expired:
+            upload.file.path.unlink(missing_ok=True)
