@@ -29,6 +29,7 @@ from headwater.catalog.events import (
     read_events,
     write_event,
 )
+from headwater.catalog.manifests import check_snapshot_files
 from headwater.catalog.names import check_name
 from headwater.catalog.namespaces import Namespaces
 from headwater.catalog.objects import Objects, State, no_object, remove_object, rename_object
@@ -174,22 +175,39 @@ class Catalog:
         updates: list[Json],
         actor: Actor,
         receipt: Receipt | None = None,
+        *,
+        foreign: bool = False,
     ) -> LoadedTable:
-        """Applies updates to a table; with `assert-create`, makes the table that was staged."""
+        """Applies updates to a table; with `assert-create`, makes the table that was staged.
+
+        `foreign`: see `commit_all`.
+        """
         change = TableChange(identifier, requirements, updates)
-        return self.commit_all([change], actor, receipt)[0]
+        return self.commit_all([change], actor, receipt, foreign=foreign)[0]
 
     def commit_all(
-        self, changes: Sequence[TableChange], actor: Actor, receipt: Receipt | None = None
+        self,
+        changes: Sequence[TableChange],
+        actor: Actor,
+        receipt: Receipt | None = None,
+        *,
+        foreign: bool = False,
     ) -> list[LoadedTable]:
-        """Applies changes to several tables, all or none; each table at most once."""
+        """Applies changes to several tables, all or none; each table at most once.
+
+        `foreign` says that files were written by a client that is not ours: then every file that a
+        new snapshot names must lie in its own table, or our engine would read others' for it.
+        """
         identifiers = [change.identifier for change in changes]
         if len(set(identifiers)) < len(identifiers):
             raise error(ErrorCode.INVALID_ARGUMENT, "a transaction may change each table once")
         if not changes:
             raise error(ErrorCode.INVALID_ARGUMENT, "a transaction must change a table")
         states = self._committer.run(
-            identifiers, lambda: [self._plan(change) for change in changes], actor, receipt
+            identifiers,
+            lambda: [self._plan(change, foreign) for change in changes],
+            actor,
+            receipt,
         )
         return [_table(state) for state in states]
 
@@ -240,17 +258,17 @@ class Catalog:
                     )
             else:
                 self._committer.check_target(identifier, ObjectKind.TABLE)
-            return [
-                Step(
-                    identifier,
-                    ObjectKind.TABLE,
-                    ChangeKind.REGISTER_TABLE,
-                    base,
-                    metadata,
-                    snapshot_details(base and base.metadata, metadata),
-                    adopted=(metadata_location, content),
-                )
-            ]
+            step = Step(
+                identifier,
+                ObjectKind.TABLE,
+                ChangeKind.REGISTER_TABLE,
+                base,
+                metadata,
+                snapshot_details(base and base.metadata, metadata),
+                adopted=(metadata_location, content),
+            )
+            self._check_files(step, None)
+            return [step]
 
         return _table(self._committer.run([identifier], plan, actor, receipt)[0])
 
@@ -360,7 +378,22 @@ class Catalog:
 
     # --- plans ----------------------------------------------------------------------------------
 
-    def _plan(self, change: TableChange) -> Step:
+    def _plan(self, change: TableChange, foreign: bool) -> Step:
+        step = self._planned(change)
+        if foreign:
+            self._check_files(step, None if step.base is None else step.base.metadata)
+        return step
+
+    def _check_files(self, step: Step, base: Json | None) -> None:
+        """Refuses new snapshots with files outside the table's location."""
+        known = {s["snapshot-id"] for s in (base or {}).get("snapshots") or ()}
+        found = [s["snapshot-id"] for s in step.metadata.get("snapshots") or ()]
+        new = [snapshot_id for snapshot_id in found if snapshot_id not in known]
+        if new:
+            self.warehouse.check_table(step.metadata)
+            check_snapshot_files(self.warehouse, step.metadata, new)
+
+    def _planned(self, change: TableChange) -> Step:
         entry = self._objects.find(change.identifier)
         if entry is None and is_create(change.requirements):
             return self._plan_create(change)

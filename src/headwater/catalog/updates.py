@@ -445,7 +445,7 @@ def _remove_snapshots(change: _Change, update: Mapping[str, Any]) -> None:
 
 
 def _set_statistics(change: _Change, update: Mapping[str, Any]) -> None:
-    _put(change, "statistics", "snapshot-id", update["statistics"])
+    _put_file(change, "statistics", update["statistics"])
 
 
 def _remove_statistics(change: _Change, update: Mapping[str, Any]) -> None:
@@ -453,7 +453,7 @@ def _remove_statistics(change: _Change, update: Mapping[str, Any]) -> None:
 
 
 def _set_partition_statistics(change: _Change, update: Mapping[str, Any]) -> None:
-    _put(change, "partition-statistics", "snapshot-id", update["partition-statistics"])
+    _put_file(change, "partition-statistics", update["partition-statistics"])
 
 
 def _remove_partition_statistics(change: _Change, update: Mapping[str, Any]) -> None:
@@ -470,8 +470,15 @@ def _remove_encryption_key(change: _Change, update: Mapping[str, Any]) -> None:
     _take(change, "encryption-keys", "key-id", update["key-id"])
 
 
+def _put_file(change: _Change, listing: str, item: Mapping[str, Any]) -> None:
+    if not isinstance(item["statistics-path"], str):
+        raise _invalid("statistics must name their file")
+    _put(change, listing, "snapshot-id", item)
+
+
 def _put(change: _Change, listing: str, key: str, item: Mapping[str, Any]) -> None:
-    kept = [old for old in change.metadata.get(listing) or () if old[key] != item[key]]
+    value = item[key]
+    kept = [old for old in change.metadata.get(listing) or () if old[key] != value]
     change.metadata[listing] = [*kept, dict(item)]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headwater.catalog.catalog import Catalog
@@ -23,7 +23,7 @@ from headwater.catalog.schema import current_schema, resolve_snapshot
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.audit import AuditLog
 from headwater.governance.browse import Browser, view_columns
-from headwater.governance.decide import Path, Rights, rights
+from headwater.governance.decide import Node, Path, Rights, impersonation_id, rights
 from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.redact import redacted, statement_hash
 from headwater.governance.resolve import (
@@ -37,7 +37,7 @@ from headwater.governance.restrict import Restriction, restrict
 from headwater.governance.state import PolicyStore, State, Subject
 from headwater.governance.writes import check_columns, refuse_restricted, writable
 from headwater.model.identifiers import CURRENT, SnapshotRef, TableIdentifier
-from headwater.model.principal import Actor, Identity
+from headwater.model.principal import Actor, Identity, Principal, PrincipalKind
 from headwater.model.privilege import Privilege, Securable, SecurableKind
 from headwater.model.scan import (
     Decision,
@@ -102,6 +102,24 @@ class Access:
         }
         return AccessRequest(self, state, subject, identity, facts, statement)
 
+    def impersonate(self, identity: Identity, user: str, *, request_id: str) -> Identity:
+        """The identity of another user for a caller that holds IMPERSONATE; audited.
+
+        Of that user or on the catalog. Raises PERMISSION_DENIED, also for a user that does not
+        exist: who may not impersonate learns no names.
+        """
+        request = self.begin(identity, request_id=request_id)
+        found = request.state.find(user)
+        securable = Securable(SecurableKind.PRINCIPAL, name=user)
+        if found is not None and found.id == identity.principal.id:
+            return identity
+        if found is None or not may_impersonate(request.state, request.subject, found):
+            raise request.refusal("IMPERSONATE", securable, f"needs IMPERSONATE on user {user}")
+        request.state.subject(Identity(found))
+        request.allow("IMPERSONATE", securable, reasons=["IMPERSONATE granted"])
+        request.seal()
+        return replace(identity, principal=found, role=None)
+
     def restriction(
         self,
         state: State,
@@ -163,7 +181,7 @@ class AccessRequest:
         """
         target = self._read(identifier, at, via)
         restriction = target.restriction
-        decision = self._allow(
+        decision = self.allow(
             "SELECT",
             Securable.table(identifier),
             reasons=[target.rights.reasons.get(Privilege.SELECT, "SELECT on columns")]
@@ -197,7 +215,7 @@ class AccessRequest:
         loaded = self._access.catalog.view(identifier)
         owner = self.state.owners.get(entry.uuid)
         definer = self.state.principals.get(owner or "")
-        decision = self._allow(
+        decision = self.allow(
             "SELECT",
             Securable.view(identifier),
             reasons=["SELECT on the view"],
@@ -249,7 +267,7 @@ class AccessRequest:
         except HeadwaterError as exc:
             self._record_refusal(operation.value, securable, exc.message)
             raise
-        decision = self._allow(
+        decision = self.allow(
             operation.value.upper(),
             securable,
             reasons=[seen.reasons.get(p, str(p)) for p in operation.privileges],
@@ -281,7 +299,7 @@ class AccessRequest:
         seen = rights(self.state, self.subject, path)
         if seen.allows(privilege):
             reason = seen.reasons.get(privilege, f"{privilege} on {path[0].label}")
-            return self._allow(str(privilege), securable, reasons=[reason], object_id=path[0].id)
+            return self.allow(str(privilege), securable, reasons=[reason], object_id=path[0].id)
         if not self.sees(securable, seen):
             raise self.not_found(securable)
         raise self.refusal(str(privilege), securable, f"needs {privilege} on {path[0].label}")
@@ -474,9 +492,10 @@ class AccessRequest:
             raise self._missing(identifier)
         raise self.refusal(str(privilege), securable, f"needs {privilege} on {kind} {identifier}")
 
-    def _allow(
+    def allow(
         self, action: str, securable: Securable, *, reasons: list[str], **facts: Any
     ) -> Decision:
+        """The decision of something that was found to be allowed; audited by `seal`."""
         decision = Decision(uuid7(), True, tuple(reasons))
         self._pending.append(
             self._event(decision.id, "allow", action, securable, reasons=reasons, **facts)
@@ -541,3 +560,10 @@ class AccessRequest:
     def _statement_facts(self) -> dict[str, str]:
         text = self._statement or ""
         return {"statement_hash": statement_hash(text), "statement": redacted(text)}
+
+
+def may_impersonate(state: State, subject: Subject, user: Principal) -> bool:
+    """True when the subject holds IMPERSONATE on the user or service account, or on the catalog."""
+    node = Node(impersonation_id(user.id), SecurableKind.PRINCIPAL, f"user {user.name}")
+    held = rights(state, subject, (node, CATALOG_NODE)).allows(Privilege.IMPERSONATE)
+    return held and user.kind is not PrincipalKind.ROLE

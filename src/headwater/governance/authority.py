@@ -13,7 +13,15 @@ from headwater.catalog.entries import ObjectKind, TableEntry
 from headwater.catalog.schema import current_schema
 from headwater.governance.access import AccessRequest
 from headwater.governance.audit import AuditLog
-from headwater.governance.decide import Column, Node, Path, Rights, applies, rights
+from headwater.governance.decide import (
+    Column,
+    Node,
+    Path,
+    Rights,
+    applies,
+    impersonation_id,
+    rights,
+)
 from headwater.governance.identity import keep_an_admin
 from headwater.governance.resolve import CATALOG_NODE, Paths
 from headwater.governance.state import bump_epoch, load_state
@@ -165,8 +173,3 @@ class Authority:
             and (policy.kind == "row_filter" or not wanted or policy.field_id in wanted)
             for policy in request.state.policies.get(node.id, ())
         )
-
-
-def impersonation_id(principal_id: str) -> str:
-    """The object id that grants of IMPERSONATE on one principal are bound to."""
-    return f"principal:{principal_id}"

@@ -276,3 +276,8 @@ def strictest(candidates: Sequence[Policy]) -> tuple[MaskAction, Policy]:
 def _action(policy: Policy) -> MaskAction:
     assert policy.action is not None, "a column mask has an action"
     return policy.action
+
+
+def impersonation_id(principal_id: str) -> str:
+    """The object id that grants of IMPERSONATE on one principal are bound to."""
+    return f"principal:{principal_id}"

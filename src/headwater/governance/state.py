@@ -161,13 +161,13 @@ class PolicyStore:
     """Keeps the current `State`; reads the epoch at every call, the rest only when it has grown."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._lock = threading.Lock()
         self._state = State(epoch=-1)
 
     def current(self) -> State:
         """The state as committed now; one small read when nothing has changed."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             epoch = read_epoch(connection)
             if epoch == self._state.epoch:
                 return self._state

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
-from headwater.catalog.catalog import Catalog
 from headwater.catalog.schema import current_schema
 from headwater.errors import ErrorCode, error
-from headwater.governance.access import AccessRequest
-from headwater.governance.authority import Authority, Target, impersonation_id
+from headwater.governance.access import Access, AccessRequest
+from headwater.governance.authority import Authority, Target
+from headwater.governance.decide import impersonation_id
 from headwater.governance.expressions import readable
 from headwater.governance.grants import Grants
 from headwater.governance.identity import Directory, found
@@ -58,19 +58,13 @@ _BOOLEANS = frozenset({"Grantable", "Disabled"})
 class GovernanceStatements:
     """Runs the governance kinds of `sql.statements` for the caller of a request."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        directory: Directory,
-        authority: Authority,
-        grants: Grants,
-        policies: Policies,
-    ) -> None:
-        self._catalog = catalog
-        self._directory = directory
-        self._authority = authority
-        self._grants = grants
-        self._policies = policies
+    def __init__(self, access: Access) -> None:
+        database = access.store.database
+        self._catalog = access.catalog
+        self._directory = Directory(database, access.store, access.audit)
+        self._authority = Authority(database, access.catalog, access.paths, access.audit)
+        self._grants = Grants(self._authority)
+        self._policies = Policies(self._authority)
         self._run: dict[type, Callable[..., pa.Table | None]] = {
             CreatePrincipal: self._create_principal,
             DropPrincipal: self._drop_principal,

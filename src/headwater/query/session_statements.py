@@ -75,7 +75,7 @@ def set_role(work: Work, statement: SetRole) -> Task:
     if statement.role is None:
         return _changes("SET ROLE", SessionChanges(role=ALL_ROLES))
     state = work.request.state
-    role = state.find(statement.role)
+    role = state.role(statement.role)
     if role is None or role.id not in work.request.subject.held:
         raise error(
             ErrorCode.PERMISSION_DENIED,

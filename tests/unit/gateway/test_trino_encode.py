@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import uuid
 from decimal import Decimal
 
 import pyarrow as pa
@@ -14,16 +13,14 @@ from headwater.gateway.trino_http.encode import rows_text
 from headwater.gateway.trino_http.types import TYPE_KEY, columns
 
 
-def encoded(array: pa.Array, metadata: dict[bytes, bytes] | None = None, **options: bool) -> list:
-    field = pa.field("c", array.type, metadata=metadata)
-    batch = pa.RecordBatch.from_arrays([array], schema=pa.schema([field]))
+def encoded(array: pa.Array, **options: bool) -> list:
+    batch = pa.RecordBatch.from_arrays([array], names=["c"])
     return [row[0] for row in json.loads(b"[" + rows_text(batch, **options) + b"]")]
 
 
 UTC = dt.UTC
 CASES = [
     (pa.array([1, None, -(2**63)], pa.int64()), "bigint", [1, None, -(2**63)]),
-    (pa.array([2**64 - 1], pa.uint64()), "decimal(20,0)", ["18446744073709551615"]),
     (pa.array([True, False, None]), "boolean", [True, False, None]),
     (
         pa.array([1.0, -0.0, 1e22, 0.1, float("nan"), float("inf"), -float("inf"), None]),
@@ -42,8 +39,6 @@ CASES = [
         ["0.0000000001", "0.0000000000", None],
     ),
     (pa.array(["a", None, ""]), "varchar", ["a", None, ""]),
-    (pa.array(["a", None], pa.string_view()), "varchar", ["a", None]),
-    (pa.array(["x", "y", "x", None]).dictionary_encode(), "varchar", ["x", "y", "x", None]),
     (pa.array([b"\x00\xff", b"", None]), "varbinary", ["AP8=", "", None]),
     (pa.array([dt.date(1969, 12, 31), None]), "date", ["1969-12-31", None]),
     (pa.array([dt.time(1, 2, 3, 4)], pa.time64("us")), "time(6)", ["01:02:03.000004"]),
@@ -58,14 +53,11 @@ CASES = [
         ["2026-01-01 00:00:00.000000 UTC"],
     ),
     (
-        pa.array([dt.timedelta(days=-1, hours=-2), dt.timedelta(milliseconds=5)]),
+        pa.array(
+            [pa.MonthDayNano([0, 3, 4 * 10**9 + 10**6]), pa.MonthDayNano([-1, 0, -(10**9)]), None]
+        ),
         "interval day to second",
-        ["-1 02:00:00.000", "0 00:00:00.005"],
-    ),
-    (
-        pa.array([pa.MonthDayNano([0, 3, 4 * 10**9 + 10**6]), None]),
-        "interval day to second",
-        ["3 00:00:04.001", None],
+        ["3 00:00:04.001", "-30 00:00:01.000", None],
     ),
     (
         pa.array([[1, None], None, []], pa.list_(pa.int32())),
@@ -73,11 +65,10 @@ CASES = [
         [[1, None], None, []],
     ),
     (
-        pa.array([[[1], None], None], pa.large_list(pa.large_list(pa.int8()))),
+        pa.array([[[1], None], None], pa.list_(pa.list_(pa.int8()))),
         "array(array(tinyint))",
         [[[1], None], None],
     ),
-    (pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "array(integer)", [[1, 2], None]),
     (
         pa.array([{"a": 1, "b c": None}, None], pa.struct({"a": pa.int32(), "b c": pa.string()})),
         'row("a" integer, "b c" varchar)',
@@ -94,12 +85,6 @@ CASES = [
         [{"1": "2026-01-02"}],
     ),
     (pa.nulls(2), "unknown", [None, None]),
-    (
-        pa.array([uuid.UUID(int=1).bytes, None], pa.uuid()),
-        "uuid",
-        ["00000000-0000-0000-0000-000000000001", None],
-    ),
-    (pa.array(['{"a": 1}', None], pa.json_()), "json", ['{"a": 1}', None]),
 ]
 
 
@@ -129,17 +114,11 @@ def test_any_nesting_survives(values):
     assert encoded(array) == values
 
 
-def test_a_field_may_name_a_type_that_arrow_lacks():
-    months = pa.array([pa.MonthDayNano([14, 0, 0]), pa.MonthDayNano([-1, 0, 0])])
-    named = {TYPE_KEY: b"interval year to month"}
-    assert encoded(months, named) == ["1-2", "-0-1"]
-    schema = pa.schema([pa.field("c", pa.string(), metadata={TYPE_KEY: b"char(3)"})])
+@pytest.mark.parametrize(("engine", "trino"), [("UUID", "uuid"), ("JSON", "json")])
+def test_the_engine_names_what_arrow_cannot(engine, trino):
+    schema = pa.schema([pa.field("c", pa.string(), metadata={TYPE_KEY: engine.encode()})])
     assert columns(schema, parametric_datetime=True) == [
-        {
-            "name": "c",
-            "type": "char(3)",
-            "typeSignature": {"rawType": "char", "arguments": [{"kind": "LONG", "value": 3}]},
-        }
+        {"name": "c", "type": trino, "typeSignature": {"rawType": trino, "arguments": []}}
     ]
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from headwater.catalog.catalog import Catalog
-from headwater.governance.access import AccessRequest
+from headwater.governance.access import Access, AccessRequest
 from headwater.governance.audit import AuditLog
-from headwater.governance.governance import Governance, open_governance
+from headwater.governance.bootstrap import ensure_admin
+from headwater.governance.identity import Directory
 from headwater.governance.journal import GovernanceJournal
+from headwater.governance.resolve import Paths
+from headwater.governance.state import PolicyStore
+from headwater.governance.statements import GovernanceStatements
+from headwater.governance.tokens import Tokens
 from headwater.model.identifiers import TableIdentifier
 from headwater.model.principal import SYSTEM, Actor, Identity
 from headwater.model.statement import Dialect
@@ -36,25 +39,34 @@ _FIELDS = [
 ]
 
 
-@dataclass
 class Lake:
-    """Governance over a catalog with `hr.emp` and `hr.secret`, made by the system."""
+    """Governance over a catalog, wired as the server does it."""
 
-    database: Database
-    catalog: Catalog
-    governance: Governance
-    key_path: Path
-
-    def __post_init__(self) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.audit = AuditLog(database)
+        ensure_admin(database, self.audit)
+        warehouse = folder / "warehouse"
+        warehouse.mkdir(exist_ok=True)
+        self.catalog = Catalog(
+            database,
+            Warehouse(f"file://{warehouse}", LocalFileIO(warehouse)),
+            GovernanceJournal(self.audit),
+        )
+        self.store = PolicyStore(database)
+        self.directory = Directory(database, self.store, self.audit)
+        self.tokens = Tokens(folder / "token.key", self.store)
+        self.access = Access(self.catalog, self.store, self.audit, Paths(self.catalog))
+        self.statements = GovernanceStatements(self.access)
         self._requests = itertools.count(1)
 
     def identity(self, user: str, role: str | None = None) -> Identity:
-        return Identity(self.governance.directory.find_login(user), role=role)
+        return Identity(self.directory.find_login(user), role=role)
 
     def begin(
         self, user: str, role: str | None = None, statement: str | None = None
     ) -> AccessRequest:
-        return self.governance.access.begin(
+        return self.access.begin(
             self.identity(user, role),
             request_id=f"request-{next(self._requests)}",
             statement=statement,
@@ -63,9 +75,7 @@ class Lake:
     def run(self, text: str, user: str = "admin") -> pa.Table | None:
         """Runs one governance statement as a user, in Trino's dialect, in schema hr."""
         statement = parse(text, Dialect.TRINO)
-        return self.governance.statements.run(
-            statement, self.begin(user, statement=text), schema=("hr",)
-        )
+        return self.statements.run(statement, self.begin(user, statement=text), schema=("hr",))
 
     def script(self, text: str) -> None:
         for line in filter(None, (line.strip() for line in text.split(";"))):
@@ -83,23 +93,9 @@ def create_table(
 
 
 @pytest.fixture
-def open_lake(tmp_path: Path) -> Callable[[Database], Lake]:
-    def make(database: Database) -> Lake:
-        folder = tmp_path / "warehouse"
-        folder.mkdir(exist_ok=True)
-        audit = AuditLog(database)
-        warehouse = Warehouse(f"file://{folder}", LocalFileIO(folder))
-        catalog = Catalog(database, warehouse, GovernanceJournal(audit))
-        governance = open_governance(database, catalog, audit, tmp_path / "token.key")
-        return Lake(database, catalog, governance, tmp_path / "token.key")
-
-    return make
-
-
-@pytest.fixture
-def lake(database: Database, open_lake: Callable[[Database], Lake]) -> Lake:
+def lake(database: Database, tmp_path: Path) -> Lake:
     """The tables `hr.emp` and `hr.secret`, the users ellen and max, the role analyst."""
-    made = open_lake(database)
+    made = Lake(database, tmp_path)
     made.catalog.create_namespace(("hr",), {}, SYSTEM)
     create_table(made.catalog, EMP)
     create_table(made.catalog, SECRET)

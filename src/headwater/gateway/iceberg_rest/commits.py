@@ -38,7 +38,12 @@ class CommitOperations:
         actor = self._permits.commit(call, [change])
         seal(call)
         loaded = self._catalog.commit(
-            change.identifier, change.requirements, change.updates, actor, call.receipt
+            change.identifier,
+            change.requirements,
+            change.updates,
+            actor,
+            call.receipt,
+            foreign=call.access is not None,
         )
         return self._tables.committed(call, loaded)
 
@@ -56,5 +61,5 @@ class CommitOperations:
             return NOTHING
         actor = self._permits.commit(call, changes)
         seal(call)
-        self._catalog.commit_all(changes, actor, call.receipt)
+        self._catalog.commit_all(changes, actor, call.receipt, foreign=call.access is not None)
         return NOTHING

@@ -1,13 +1,13 @@
 """Arrow record batches as the rows of Trino's JSON, column by column in Arrow's own kernels.
 
-Each column becomes a string array of JSON texts, the columns are joined into rows and the rows into
-one text: no Python object is made for a value, except for types that Arrow cannot print.
+The types are those that leave an engine (`headwater.engines`). Each column becomes a string array
+of JSON texts, the columns are joined into rows and the rows into one text: no Python object is made
+for a value, except for types that Arrow cannot print.
 """
 
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
-
-from headwater.gateway.trino_http.types import field_type
 
 _NEEDS_ESCAPE = '["\\\\\\x00-\\x1f]'
 _CONTROL = "[\\x00-\\x1f]"
@@ -32,10 +30,10 @@ def rows_text(batch: pa.RecordBatch, *, parametric_datetime: bool = True) -> byt
     if batch.num_rows == 0:
         return b""
     texts = []
-    for field, column in zip(batch.schema, batch.columns, strict=True):
+    for column in batch.columns:
         if not parametric_datetime:
             column = pc.cast(column, _milliseconds(column.type), safe=False)
-        texts.append(json_text(column, field))
+        texts.append(json_text(column))
     rows = pc.binary_join_element_wise(*texts, ",")
     whole = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
     joined: Any = pc.binary_join(whole, "],[")
@@ -43,50 +41,35 @@ def rows_text(batch: pa.RecordBatch, *, parametric_datetime: bool = True) -> byt
     return b"[" + text + b"]"
 
 
-def json_text(array: Any, field: Any) -> Any:
+def json_text(array: Any) -> Any:
     """A string array of the same length with each value's JSON text; SQL NULL is `null`."""
-    return pc.fill_null(_text(array, field), "null")
+    return pc.fill_null(_text(array), "null")
 
 
-def _text(array: Any, field: Any) -> Any:
+def _text(array: Any) -> Any:
     kind = array.type
-    if isinstance(kind, pa.UuidType):
-        return _each(array.storage, lambda value: f'"{uuid.UUID(bytes=value)}"')
-    if isinstance(kind, pa.BaseExtensionType):
-        return _text(array.storage, field)
-    if pt.is_dictionary(kind):
-        return _text(array.dictionary_decode(), field)
     if pt.is_null(kind):
         return pa.nulls(len(array), pa.string())
-    if pt.is_uint64(kind):
-        return _quote(pc.cast(array, pa.string()))
     if pt.is_boolean(kind) or pt.is_integer(kind):
         return pc.cast(array, pa.string())
     if pt.is_floating(kind):
         return _floats(array)
     if pt.is_decimal(kind):
         return _decimals(array)
-    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind):
-        return _strings(pc.cast(array, pa.string()))
+    if pt.is_string(kind):
+        return _strings(array)
     if pt.is_date(kind) or pt.is_time(kind):
         return _quote(pc.cast(array, pa.string()))
     if pt.is_timestamp(kind):
         return _timestamps(array)
-    if pt.is_duration(kind):
-        unit = (
-            _NANOSECONDS_A_DAY
-            // 86_400
-            // {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
-        )
-        return _each(pc.cast(array, pa.int64()), lambda value: _day_to_second(value * unit))
     if pt.is_interval(kind):
-        return _each(array, _interval(field_type(field).raw))
+        return _each(array, _interval)
     if pt.is_struct(kind):
         return _structs(array)
     if pt.is_map(kind):
         return _maps(array)
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
-        items = json_text(array.flatten(), kind.value_field)
+    if pt.is_list(kind):
+        items = json_text(array.flatten())
         return _restore_nulls(_wrap("[", _join_lists(array, items), "]"), array)
     return _each(array, lambda value: f'"{base64.b64encode(value).decode()}"')
 
@@ -153,17 +136,10 @@ def _timestamps(array: Any) -> Any:
     return _quote(texts) if zone is None else _wrap('"', texts, ' UTC"')
 
 
-def _interval(raw: str) -> Callable[[Any], str]:
-    if raw == "interval year to month":
-        return lambda value: _year_to_month(value.months)
-    return lambda value: _day_to_second(
-        (value.months * 30 + value.days) * _NANOSECONDS_A_DAY + value.nanoseconds
-    )
-
-
-def _year_to_month(months: int) -> str:
-    years, rest = divmod(abs(months), 12)
-    return f'"{"-" if months < 0 else ""}{years}-{rest}"'
+def _interval(value: Any) -> str:
+    """Calendar intervals as days and seconds, a month as 30 days: the result's type is one."""
+    days = value.months * 30 + value.days
+    return _day_to_second(days * _NANOSECONDS_A_DAY + value.nanoseconds)
 
 
 def _day_to_second(nanoseconds: int) -> str:
@@ -177,8 +153,7 @@ def _day_to_second(nanoseconds: int) -> str:
 
 
 def _structs(array: Any) -> Any:
-    kind = array.type
-    fields = [json_text(column, kind.field(index)) for index, column in enumerate(array.flatten())]
+    fields = [json_text(column) for column in array.flatten()]
     return _restore_nulls(_wrap("[", pc.binary_join_element_wise(*fields, ","), "]"), array)
 
 
@@ -189,10 +164,10 @@ def _maps(array: Any) -> Any:
         array, pa.list_(pa.struct([kind.key_field.with_name("k"), kind.item_field.with_name("v")]))
     )
     keys, values = entries.flatten().flatten()
-    names = json_text(keys, kind.key_field)
+    names = json_text(keys)
     bare = pc.invert(pc.starts_with(names, '"'))
     names = pc.if_else(bare, _quote(_escape(names)), names)
-    members = pc.binary_join_element_wise(names, json_text(values, kind.item_field), ":")
+    members = pc.binary_join_element_wise(names, json_text(values), ":")
     return _restore_nulls(_wrap("{", _join_lists(entries, members), "}"), array)
 
 
@@ -218,7 +193,7 @@ def _milliseconds(kind: Any) -> Any:
         return pa.time32("ms")
     if pt.is_map(kind):
         return pa.map_(_milliseconds(kind.key_type), _milliseconds(kind.item_type))
-    if pt.is_list(kind) or pt.is_large_list(kind):
+    if pt.is_list(kind):
         return pa.list_(_milliseconds(kind.value_type))
     if pt.is_struct(kind):
         fields = [kind.field(index) for index in range(kind.num_fields)]

@@ -123,7 +123,7 @@ class Reader:
     def _next(self, query: Query, token: int, target_bytes: int, base: str) -> Reply:
         # The state is read before the pages: a final one promises that no page comes later.
         state = query.wait(0)
-        failure = query.error
+        failure = query.error if state.is_final else None
         schema = query.schema
         rows: list[bytes] = []
         if failure is None and schema is not None:

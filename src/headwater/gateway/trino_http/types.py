@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +10,13 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 TYPE_KEY = b"headwater.type"
-"""Arrow field metadata that names a Trino type which Arrow cannot: `json`, `uuid`, `varchar(10)`,
-`char(3)`, `interval year to month`."""
+"""Arrow field metadata in which the engine says its own type, for what Arrow cannot tell apart."""
 
 UNBOUNDED_VARCHAR = 2**31 - 1
 """The length that Trino's signature gives for a varchar without one."""
 
 _DATETIME = ("time", "timestamp", "timestamp with time zone")
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
-_NAMED = re.compile(r"(varchar|char)\((\d+)\)|json|uuid|interval (?:year to month|day to second)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,46 +69,26 @@ _SIMPLE: tuple[tuple[Callable[[pa.DataType], bool], TrinoType], ...] = (
     (pt.is_int16, TrinoType("smallint")),
     (pt.is_int32, TrinoType("integer")),
     (pt.is_int64, TrinoType("bigint")),
-    (pt.is_uint8, TrinoType("smallint")),
-    (pt.is_uint16, TrinoType("integer")),
-    (pt.is_uint32, TrinoType("bigint")),
-    (pt.is_uint64, TrinoType("decimal", (20, 0))),
-    (pt.is_float16, TrinoType("real")),
     (pt.is_float32, TrinoType("real")),
     (pt.is_float64, TrinoType("double")),
     (pt.is_string, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
-    (pt.is_large_string, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
-    (pt.is_string_view, TrinoType("varchar", (UNBOUNDED_VARCHAR,))),
     (pt.is_binary, TrinoType("varbinary")),
-    (pt.is_large_binary, TrinoType("varbinary")),
-    (pt.is_binary_view, TrinoType("varbinary")),
-    (pt.is_fixed_size_binary, TrinoType("varbinary")),
     (pt.is_date, TrinoType("date")),
-    (pt.is_duration, TrinoType("interval day to second")),
     (pt.is_interval, TrinoType("interval day to second")),
 )
+
+
+_NAMED: dict[str, TrinoType] = {"UUID": TrinoType("uuid"), "JSON": TrinoType("json")}
 
 
 def field_type(field: pa.Field[Any]) -> TrinoType:
     """The Trino type of one result column."""
     named = (field.metadata or {}).get(TYPE_KEY, b"").decode()
-    if match := _NAMED.fullmatch(named):
-        if match[1]:
-            return TrinoType(match[1], (int(match[2]),))
-        return TrinoType(named)
-    return arrow_type(field.type)
+    return _NAMED.get(named) or arrow_type(field.type)
 
 
 def arrow_type(kind: Any) -> TrinoType:
-    """The Trino type of an Arrow type; unsigned integers widen to the next signed type."""
-    if isinstance(kind, pa.UuidType):
-        return TrinoType("uuid")
-    if isinstance(kind, pa.JsonType):
-        return TrinoType("json")
-    if isinstance(kind, pa.BaseExtensionType):
-        return arrow_type(kind.storage_type)
-    if pt.is_dictionary(kind):
-        return arrow_type(kind.value_type)
+    """The Trino type of an Arrow type that leaves an engine."""
     if pt.is_decimal(kind):
         return TrinoType("decimal", (kind.precision, kind.scale))
     if pt.is_time(kind):
@@ -121,7 +98,7 @@ def arrow_type(kind: Any) -> TrinoType:
         return TrinoType(raw, (_DIGITS[kind.unit],))
     if pt.is_map(kind):
         return TrinoType("map", types=(field_type(kind.key_field), field_type(kind.item_field)))
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
+    if pt.is_list(kind):
         return TrinoType("array", types=(field_type(kind.value_field),))
     if pt.is_struct(kind):
         fields = [kind.field(index) for index in range(kind.num_fields)]

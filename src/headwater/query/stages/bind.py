@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from headwater.query import definitions, session_statements, show, views
+from headwater.query.governance_statements import GOVERNANCE, governance_task
 from headwater.query.reading import bind_query
 from headwater.query.session_statements import refuse_in_transaction
 from headwater.query.work import Task, Work
@@ -68,5 +69,6 @@ _TASKS: dict[Any, Callable[[Work, Any], Task]] = {
     s.Prepare: session_statements.prepare,
     s.Deallocate: session_statements.deallocate,
     s.TransactionControl: session_statements.transaction,
+    **dict.fromkeys(GOVERNANCE, governance_task),
 }
 """Statements that the server itself carries out, and who prepares each."""
