@@ -45,7 +45,7 @@ _PORT_NAMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Keys:
     """Every secret of one embedded S3; made once, kept in `keys.json`."""
 

@@ -82,7 +82,7 @@ class Warehouse:
             or not uri.startswith(location + "/")
             or "\\" in inner
             or not inner.isprintable()
-            or _has_dots_or_gaps(inner)
+            or any(segment in ("", ".", "..") for segment in inner.split("/"))
         ):
             raise outside(str(uri))
         return uri
@@ -130,7 +130,7 @@ def _within(inner: str, outer: str) -> bool:
 
 
 def _has_dots_or_gaps(path: str) -> bool:
-    return any(segment in ("", ".", "..") for segment in path.strip("/").split("/")) or "//" in path
+    return "//" in path or bool({".", ".."} & set(path.split("/")))
 
 
 def _files_named_in(metadata: Mapping[str, Any]) -> Iterable[str]:
