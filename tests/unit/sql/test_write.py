@@ -145,10 +145,14 @@ def test_new_rows_must_pass_the_filter() -> None:
         "INSERT INTO emp (id) VALUES (62)",
         "UPDATE emp SET region = 'US' WHERE id = 2",
         "UPDATE emp SET region = NULL",
-        ("MERGE INTO emp t USING (VALUES (2)) s(id) ON t.id = s.id "
-        "WHEN MATCHED THEN UPDATE SET region = 'US'"),
-        ("MERGE INTO emp t USING (VALUES (1)) s(id) ON t.id = s.id "
-        "WHEN NOT MATCHED THEN INSERT (id, region) VALUES (s.id, 'US')"),
+        (
+            "MERGE INTO emp t USING (VALUES (2)) s(id) ON t.id = s.id "
+            "WHEN MATCHED THEN UPDATE SET region = 'US'"
+        ),
+        (
+            "MERGE INTO emp t USING (VALUES (1)) s(id) ON t.id = s.id "
+            "WHEN NOT MATCHED THEN INSERT (id, region) VALUES (s.id, 'US')"
+        ),
     ):
         before = writer.rows("*")
         with pytest.raises(duckdb.Error, match=ROW_FILTER_VIOLATION):
