@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -79,7 +78,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
-    """What to run: `argv` and `environment` hold no secret; `stdin` is inherited (None: empty)."""
+    """What to run and where; `argv` and `environment` must hold no secret."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
@@ -87,20 +86,22 @@ class ChildCommand:
 
 
 class Launched:
-    """A started child with the file that collects what it prints."""
+    """A started child, `stdin` (a descriptor) as its own, and the file that keeps its output."""
 
     def __init__(self, command: ChildCommand, stdin: int | None = None) -> None:
-        # unlinked from the start, so that no crash of ours leaves it behind
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            list(command.argv),
-            env=dict(command.environment),
-            cwd=command.directory,
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=self._output,
-            stderr=self._output,
-            start_new_session=True,  # a Ctrl-C at the terminal is the server's to answer
-        )
+        with contextlib.ExitStack() as undo:
+            # unlinked from the start, so that no crash of ours leaves it behind
+            self._output: IO[bytes] = undo.enter_context(tempfile.TemporaryFile())
+            self.process = subprocess.Popen(
+                list(command.argv),
+                env=dict(command.environment),
+                cwd=command.directory,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,  # a Ctrl-C at the terminal is the server's to answer
+            )
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -268,15 +269,3 @@ class Supervisor:
             if running and not self._healthy():
                 log.warning("%s does not answer and is killed", self.name)
                 self.kill()
-
-
-def leashed(argv: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs `argv` so that it dies with the server (on Linux)."""
-    if sys.platform != "linux":
-        return tuple(argv)
-    leash = (
-        "import ctypes, os, signal, sys; parent = os.getppid(); "
-        "ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0); "
-        "os.getppid() == parent or os._exit(0); os.execv(sys.argv[1], sys.argv[1:])"
-    )
-    return (sys.executable, "-I", "-S", "-c", leash, *argv)

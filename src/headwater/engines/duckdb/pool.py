@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import select
 import shutil
 import socket
 import sys
@@ -48,6 +49,10 @@ class Worker:
     def trusted(self) -> bool:
         """True when the canary ran and no probe leaked: governed plans may run here."""
         return self.ready.probes > 0 and not self.ready.leaks
+
+    def is_dead(self) -> bool:
+        """True when an idle worker is gone, or says something unasked: of no use either way."""
+        return bool(select.select([self.connection], [], [], 0)[0])
 
     def kill(self) -> None:
         """Kills the process; its supervisor starts another."""
@@ -121,6 +126,12 @@ class WorkerPool:
         Raises USER_CANCELED when the ticket is abandoned, EXCEEDED_TIME_LIMIT after `seconds`.
         """
         deadline = time.monotonic() + seconds
+        while (worker := self._acquire(ticket, deadline)).is_dead():
+            worker.kill()  # its death was not noticed yet
+            ticket.worker = None
+        return worker
+
+    def _acquire(self, ticket: Ticket, deadline: float) -> Worker:
         with self._changed:
             self._waiting.append(ticket)
             self._hand_out()
