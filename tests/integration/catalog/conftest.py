@@ -28,11 +28,14 @@ from headwater.governance.identity import Directory
 from headwater.governance.journal import GovernanceJournal
 from headwater.governance.resolve import Paths
 from headwater.governance.state import PolicyStore
+from headwater.governance.statements import GovernanceStatements
 from headwater.governance.tokens import Tokens
 from headwater.model.identifiers import TableIdentifier
 from headwater.model.principal import SYSTEM, Identity, Principal, PrincipalKind
 from headwater.model.scan import GovernedWrite
+from headwater.model.statement import Dialect
 from headwater.settings import Settings
+from headwater.sql.parse import parse
 from headwater.storage.open import Storage, open_storage
 from headwater.store.database import Database
 from headwater.store.migrate import migrate
@@ -71,6 +74,12 @@ class Lake:
 
     def user(self, name: str) -> Principal:
         return self.directory.create(PrincipalKind.USER, name, SYSTEM)
+
+    def sql(self, text: str) -> None:
+        """Runs a governance statement as the administrator."""
+        request = self.access.begin(Identity(self.admin), request_id="test")
+        statement = parse(text, Dialect.TRINO)
+        GovernanceStatements(self.access).run(statement, request)
 
     def http(self, token: str | None = None) -> httpx2.Client:
         headers = {"authorization": f"Bearer {token or self.token()}"}
