@@ -64,7 +64,7 @@ def issue(body: TokenRequest, caller: Caller, running: Running, request: Request
         asked.check(Privilege.IMPERSONATE, Securable.catalog())
     asked.seal()
     token = running.tokens.issue(principal, body.role, body.ttl_seconds)
-    asked.finish(outcome="allow", error_code=None, rows=None)
+    asked.finish(outcome="done")
     return IssuedToken(
         token=token,
         user=principal.name,

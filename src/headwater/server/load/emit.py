@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import pyarrow as pa
 from sqlglot import exp
 
 from headwater.model.identifiers import CATALOG_NAME, TableIdentifier, namespace_text
 from headwater.server.load.files import CsvLayout, FileFormat, LoadFile
+
+Column = tuple[str, exp.DataType]
+"""A column's name and its type, as DuckDB names it."""
 
 _SAMPLE_ROWS = 1_000_000
 _JSON_OBJECT_BYTES = 16 * 1024 * 1024
@@ -58,21 +60,18 @@ def reader(
 
 
 def columns_of(source: exp.Expr) -> str:
-    """A query without rows whose result schema is the files' columns."""
-    return _sql(exp.select("*").from_(source).limit(0))
+    """A query for the files' columns, in order: name and DuckDB type."""
+    described = exp.Describe(this=exp.select("*").from_(source))
+    return f"SELECT column_name, column_type FROM ({_sql(described)})"
 
 
-def create(
-    identifier: TableIdentifier, source: exp.Expr, columns: Iterable[tuple[str, str]]
-) -> str:
-    """CREATE TABLE AS: each (name, DuckDB type) of the files, cast to what Iceberg can keep."""
+def create(identifier: TableIdentifier, source: exp.Expr, columns: Iterable[Column]) -> str:
+    """CREATE TABLE AS: the files' columns, cast to the types given."""
     query = exp.select(*(_cast(name, kind) for name, kind in columns)).from_(source)
     return _sql(exp.Create(this=_target(identifier), kind="TABLE", expression=query))
 
 
-def insert(
-    identifier: TableIdentifier, source: exp.Expr, columns: Sequence[tuple[str, str]]
-) -> str:
+def insert(identifier: TableIdentifier, source: exp.Expr, columns: Sequence[Column]) -> str:
     """INSERT by column name, each cast to the table's own type."""
     query = exp.select(*(_cast(name, kind) for name, kind in columns)).from_(source)
     target = exp.Schema(
@@ -97,49 +96,45 @@ def in_transaction(*statements: str) -> str:
     return "; ".join(("BEGIN", *statements, "COMMIT"))
 
 
-def storable_type(kind: pa.DataType) -> str:
-    """The DuckDB type that Iceberg can keep for an Arrow type as the engine's readers give it."""
-    for test, text in _SCALARS:
-        if test(kind):
-            return text
-    if isinstance(kind, pa.Decimal128Type):
-        return f"DECIMAL({kind.precision}, {kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMP" if kind.tz is None else "TIMESTAMPTZ"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return f"{storable_type(kind.value_type)}[]"
-    if isinstance(kind, pa.MapType):
-        return f"MAP({storable_type(kind.key_type)}, {storable_type(kind.item_type)})"
-    if isinstance(kind, pa.StructType):
-        fields = (kind.field(index) for index in range(kind.num_fields))
-        listed = ", ".join(f"{_quoted(field.name)} {storable_type(field.type)}" for field in fields)
-        return f"STRUCT({listed})"
-    return "VARCHAR"
+def storable_type(kind: exp.DataType) -> exp.DataType:
+    """The type that Iceberg can keep for a type as the engine's readers infer it."""
+    arguments = kind.expressions
+    if kind.is_type(exp.DType.STRUCT):
+        fields = [
+            exp.ColumnDef(this=field.this, kind=storable_type(field.args["kind"]))
+            for field in arguments
+        ]
+        return exp.DataType(this=exp.DType.STRUCT, expressions=fields, nested=True)
+    if kind.is_type(exp.DType.ARRAY, exp.DType.LIST, exp.DType.MAP):
+        inner = [storable_type(item) for item in arguments]
+        return exp.DataType(this=kind.this, expressions=inner, nested=True)
+    if kind.is_type(*_KEPT):
+        return kind
+    return exp.DataType.build(_WIDENED.get(kind.this, "VARCHAR"), dialect="duckdb")
 
 
-_SCALARS = (
-    (pa.types.is_boolean, "BOOLEAN"),
-    (pa.types.is_int8, "INTEGER"),
-    (pa.types.is_int16, "INTEGER"),
-    (pa.types.is_uint8, "INTEGER"),
-    (pa.types.is_uint16, "INTEGER"),
-    (pa.types.is_int32, "INTEGER"),
-    (pa.types.is_uint32, "BIGINT"),
-    (pa.types.is_int64, "BIGINT"),
-    (pa.types.is_uint64, "DECIMAL(20, 0)"),
-    (pa.types.is_float16, "REAL"),
-    (pa.types.is_float32, "REAL"),
-    (pa.types.is_float64, "DOUBLE"),
-    (pa.types.is_date, "DATE"),
-    (pa.types.is_time, "TIME"),
-    (pa.types.is_binary, "BLOB"),
-    (pa.types.is_large_binary, "BLOB"),
+_KEPT = (
+    *(exp.DType.BOOLEAN, exp.DType.INT, exp.DType.BIGINT, exp.DType.FLOAT, exp.DType.DOUBLE),
+    *(exp.DType.DECIMAL, exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMP),
+    *(exp.DType.TIMESTAMPTZ, exp.DType.UUID, exp.DType.VARBINARY),
 )
+_WIDENED = {
+    exp.DType.TINYINT: "INTEGER",
+    exp.DType.SMALLINT: "INTEGER",
+    exp.DType.UTINYINT: "INTEGER",
+    exp.DType.USMALLINT: "INTEGER",
+    exp.DType.UINT: "BIGINT",
+    exp.DType.UBIGINT: "DECIMAL(20, 0)",
+    exp.DType.INT128: "DECIMAL(38, 0)",
+    exp.DType.UINT128: "DECIMAL(38, 0)",
+    exp.DType.TIMESTAMP_S: "TIMESTAMP",
+    exp.DType.TIMESTAMP_MS: "TIMESTAMP",
+    exp.DType.TIMESTAMP_NS: "TIMESTAMP",
+}
 
 
-def _cast(name: str, kind: str) -> exp.Expr:
-    column = exp.column(exp.to_identifier(name, quoted=True))
-    cast = exp.Cast(this=column, to=exp.DataType.build(kind, dialect="duckdb"))
+def _cast(name: str, kind: exp.DataType) -> exp.Expr:
+    cast = exp.Cast(this=exp.column(exp.to_identifier(name, quoted=True)), to=kind)
     return exp.alias_(cast, name, quoted=True)
 
 
@@ -149,10 +144,6 @@ def _target(identifier: TableIdentifier) -> exp.Table:
         db=exp.to_identifier(namespace_text(identifier.namespace), quoted=True),
         catalog=exp.to_identifier(CATALOG_NAME, quoted=True),
     )
-
-
-def _quoted(name: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql("duckdb")
 
 
 def _sql(tree: exp.Expr) -> str:

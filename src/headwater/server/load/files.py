@@ -12,11 +12,11 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
@@ -173,29 +173,70 @@ def _check_csv(file: LoadFile, layout: CsvLayout) -> None:
             begins = reader.line_num + 1
 
 
+def check_types(files: Sequence[LoadFile]) -> None:
+    """Raises INVALID_FILE where JSON holds values of different types in one place of its rows."""
+    for file in files:
+        with _reading(file):
+            _check_json(file)
+
+
 def _check_json(file: LoadFile) -> None:
-    """Newline-delimited JSON line by line, or the whole file as one value."""
+    """Rows must be objects, and a place in them must hold values of one type, or null."""
+    seen: dict[str, tuple[str, str]] = {}
+    for where, row in _json_rows(file):
+        if not isinstance(row, dict):
+            raise _invalid(file, f"{where} is not an object; rows are objects")
+        for place, kind in _kinds("", row):
+            first, there = seen.setdefault(place, (kind, where))
+            if kind != first:
+                raise _invalid(
+                    file,
+                    f"{where}: {place} is {kind}, but {first} in {there}",
+                    hint="give the value one type in all rows; strings hold anything",
+                )
+
+
+def _json_rows(file: LoadFile) -> Iterator[tuple[str, Any]]:
+    """Each row and where it stands: lines of newline-delimited JSON, or elements of an array."""
     with _text(file) as text:
-        first = text.read(_CHUNK).lstrip()[:1]
+        begins = text.read(_CHUNK).lstrip()[:1]
     with _text(file) as text:
-        if first == "[":
+        if begins == "[":
             try:
                 rows = json.load(text)
             except json.JSONDecodeError as exc:
                 raise _invalid(file, f"line {exc.lineno}: {exc.msg}") from exc
-            if not all(isinstance(row, dict) for row in rows):
-                place = next(i for i, row in enumerate(rows, 1) if not isinstance(row, dict))
-                raise _invalid(file, f"element {place} is not an object; rows are objects")
+            yield from ((f"element {number}", row) for number, row in enumerate(rows, 1))
             return
         for number, line in enumerate(text, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as exc:
-                raise _invalid(file, f"line {number}: {exc.msg} at column {exc.colno}") from exc
-            if not isinstance(row, dict):
-                raise _invalid(file, f"line {number} is not an object; rows are objects")
+            if line.strip():
+                try:
+                    yield f"line {number}", json.loads(line)
+                except json.JSONDecodeError as exc:
+                    raise _invalid(file, f"line {number}: {exc.msg} at column {exc.colno}") from exc
+
+
+def _kinds(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The kinds of a value and of all inside it, by place: `tags[]`, `address.city`."""
+    if value is None:
+        return
+    yield place or "the row", _JSON_KINDS[type(value)]
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _kinds(f"{place}.{name}" if place else name, item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _kinds(f"{place}[]", item)
+
+
+_JSON_KINDS = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+}
 
 
 class _reading:  # noqa: N801  reads as what it is: `with _reading(file):`

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pyarrow as pa
+from sqlglot import exp
 
 from headwater.catalog.catalog import Catalog
 from headwater.engines.engine import Engine, GovernedPlan
@@ -22,12 +23,13 @@ from headwater.server.load.files import (
     CsvLayout,
     FileFormat,
     LoadFile,
+    check_types,
     count_records,
     diagnose,
     inspect,
 )
 from headwater.server.load.uploads import Uploads
-from headwater.sql.types import duckdb_type
+from headwater.sql.types import data_type
 from headwater.telemetry.logs import log
 
 _JOBS_KEPT = 200
@@ -161,6 +163,9 @@ class Loader:
         if load.mode is LoadMode.REPLACE:
             request.write(load.table, WriteOperation.TRUNCATE)
         write = request.write(load.table, WriteOperation.INSERT)
+        if load.mode is LoadMode.REPLACE:
+            # Both were allowed above; the lease of an INSERT would refuse the removal of rows.
+            write = replace(write, operation=WriteOperation.MERGE)
         if write.row_filter is not None:
             raise error(
                 ErrorCode.PERMISSION_DENIED,
@@ -173,12 +178,19 @@ class Loader:
         load = job.load
         source = emit.reader(load.files, layout, skip_errors=load.skip_errors)
         try:
-            schema = self._stream(job, emit.columns_of(source)).schema
+            described = self._stream(job, emit.columns_of(source)).to_pydict()
+            inferred = [
+                (name, exp.DataType.build(kind, dialect="duckdb"))
+                for name, kind in zip(*described.values(), strict=True)
+            ]
+            if any(_is_mixed(kind) for _, kind in inferred):
+                check_types(load.files)
             if load.mode is LoadMode.CREATE:
-                kinds = [(field.name, emit.storable_type(field.type)) for field in schema]
-                statement = emit.create(load.table, source, kinds)
+                columns = [(name, emit.storable_type(kind)) for name, kind in inferred]
+                statement = emit.create(load.table, source, columns)
             else:
-                statement = emit.insert(load.table, source, _assigned(write, schema, load.files[0]))
+                columns = _assigned(write, [name for name, _ in inferred], load.files[0])
+                statement = emit.insert(load.table, source, columns)
                 if load.mode is LoadMode.REPLACE:
                     statement = emit.in_transaction(emit.delete_all(load.table), statement)
             counted = self._stream(job, statement, write)
@@ -241,11 +253,16 @@ def _layout(files: Sequence[LoadFile]) -> CsvLayout | None:
     return layouts[0]
 
 
-def _assigned(write: GovernedWrite, schema: pa.Schema, file: LoadFile) -> list[tuple[str, str]]:
+def _is_mixed(kind: exp.DataType) -> bool:
+    """True when the engine found no one type for a JSON value, at any depth."""
+    return any(part.is_type(exp.DType.JSON) for part in kind.find_all(exp.DataType))
+
+
+def _assigned(write: GovernedWrite, names: Sequence[str], file: LoadFile) -> list[emit.Column]:
     """The table's columns that the files have, by name whatever the case, and their types."""
-    held = {name.casefold(): name for name in schema.names}
+    held = {name.casefold() for name in names}
     known = {column.name.casefold() for column in write.columns}
-    unknown = [name for name in schema.names if name.casefold() not in known]
+    unknown = [name for name in names if name.casefold() not in known]
     if unknown:
         raise error(
             ErrorCode.INVALID_FILE,
@@ -253,7 +270,7 @@ def _assigned(write: GovernedWrite, schema: pa.Schema, file: LoadFile) -> list[t
             hint="add the column with ALTER TABLE, or load into a new table with --mode create",
         )
     return [
-        (column.name, duckdb_type(column.type))
+        (column.name, data_type(column.type))
         for column in write.columns
         if column.name.casefold() in held
     ]

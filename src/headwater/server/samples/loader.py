@@ -27,7 +27,7 @@ from headwater.model.scan import WriteOperation
 from headwater.model.statement import Session, Statement
 from headwater.server.load import emit
 from headwater.server.parts import Parts
-from headwater.sql.types import duckdb_type
+from headwater.sql.types import data_type
 from headwater.store.settings_table import get_setting, set_setting
 from headwater.telemetry.logs import log
 
@@ -87,10 +87,12 @@ def fill_statement(
         query = _UNIFORM.sub(r"(hash(i, \1) / 1.8446744073709552e19)", definition["sql"])
         return f"{emit.insert_prefix(identifier)} {query}"
     names = [name for name, _, _ in definition["columns"]]
-    kinds = [duckdb_type(kind) for _, kind, _ in definition["columns"]]
+    kinds = [data_type(kind) for _, kind, _ in definition["columns"]]
     declared = exp.Struct(
         expressions=[
-            exp.PropertyEQ(this=exp.Literal.string(name), expression=exp.Literal.string(kind))
+            exp.PropertyEQ(
+                this=exp.Literal.string(name), expression=exp.Literal.string(kind.sql("duckdb"))
+            )
             for name, kind in zip(names, kinds, strict=True)
         ]
     )
