@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
@@ -196,6 +197,9 @@ class Loader:
             counted = self._stream(job, statement, write)
         except HeadwaterError as exc:
             raise self._explained(exc, load, layout) from exc
+        if load.mode is LoadMode.REPLACE:
+            # A transaction answers without a count; its last snapshot has it.
+            return _added_rows(self._catalog.table(load.table).metadata)
         return int(counted.column(0)[0].as_py()) if counted.num_rows else 0
 
     def _stream(self, job: LoadJob, statement: str, write: GovernedWrite | None = None) -> pa.Table:
@@ -251,6 +255,15 @@ def _layout(files: Sequence[LoadFile]) -> CsvLayout | None:
                     hint="load files with different columns one by one",
                 )
     return layouts[0]
+
+
+def _added_rows(metadata: Mapping[str, Any]) -> int:
+    """The rows that the table's current snapshot added."""
+    current = metadata.get("current-snapshot-id")
+    for snapshot in metadata.get("snapshots") or ():
+        if snapshot["snapshot-id"] == current:
+            return int((snapshot.get("summary") or {}).get("added-records", 0))
+    return 0
 
 
 def _is_mixed(kind: exp.DataType) -> bool:
