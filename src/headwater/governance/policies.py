@@ -12,7 +12,7 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance import tables
 from headwater.governance.access import AccessRequest
 from headwater.governance.authority import Authority, Target
-from headwater.governance.decide import Column, masks, strictest
+from headwater.governance.decide import STRICTNESS, Column, masks, strictest
 from headwater.governance.expressions import bind_expression, iceberg_kind
 from headwater.governance.grants import columns_of
 from headwater.governance.ids import now_ms, uuid7
@@ -20,11 +20,7 @@ from headwater.governance.state import Policy, State, load_state
 from headwater.model.principal import Identity, Principal
 from headwater.model.privilege import Privilege, SecurableKind
 from headwater.model.scan import MaskAction
-
-_TEXT = frozenset({MaskAction.MASK_ALPHANUM, MaskAction.SHOW_FIRST_4, MaskAction.SHOW_LAST_4})
-_MOMENT = frozenset({MaskAction.TRUNCATE_TO_YEAR, MaskAction.TRUNCATE_TO_MONTH})
-_DIGEST = frozenset({MaskAction.SHA_256_GLOBAL, MaskAction.SHA_256_QUERY_LOCAL})
-_DIGESTED = frozenset({"string", "binary", "int", "long"})
+from headwater.sql.masks import fits
 
 
 class Policies:
@@ -196,35 +192,31 @@ class Policies:
 
 
 def check_action(action: MaskAction, field: dict[str, Any]) -> None:
-    """Raises TYPE_MISMATCH unless the action fits the column's Iceberg type.
+    """Raises TYPE_MISMATCH unless the action fits the column (Iceberg REST, "Read Restrictions").
 
-    Follows "Read Restrictions" of the Iceberg REST specification: text actions mask strings,
-    truncation dates and timestamps, SHA-256 strings, binaries and integers; NULL needs an optional
-    column.
+    Text actions mask strings, truncation dates and timestamps, SHA-256 strings and binaries; NULL
+    needs an optional column.
     """
     iceberg_type, name = field["type"], field["name"]
-    kind = iceberg_kind(iceberg_type)
-    if kind == "other" and action is not MaskAction.REPLACE_WITH_NULL:
+    if action is MaskAction.REPLACE_WITH_NULL and field.get("required"):
+        raise error(
+            ErrorCode.TYPE_MISMATCH,
+            f"column {name} cannot be NULL: it is required",
+            hint="use mask-to-fixed-value",
+        )
+    if action is MaskAction.EXPRESSION and iceberg_kind(iceberg_type) == "other":
         raise error(
             ErrorCode.TYPE_MISMATCH,
             f"column {name} is not of a simple type",
-            hint="mask it with replace-with-null, or deny SELECT on it",
+            hint="use replace-with-null, or deny SELECT on it",
         )
-    needed = None
-    if action in _TEXT and kind != "string":
-        needed = "a string column"
-    elif action in _MOMENT and kind not in ("date", "timestamp"):
-        needed = "a date or timestamp column"
-    elif action in _DIGEST and iceberg_type not in _DIGESTED:
-        needed = "a string, binary, int or long column"
-    elif action is MaskAction.REPLACE_WITH_NULL and field.get("required"):
-        needed = "a column that may be NULL"
-    if needed is not None:
+    if not fits(action, iceberg_type):
+        kind = iceberg_type if isinstance(iceberg_type, str) else iceberg_type["type"]
+        others = [str(other) for other in STRICTNESS if fits(other, iceberg_type)]
         raise error(
             ErrorCode.TYPE_MISMATCH,
-            f"the mask {action} needs {needed}; {name} is {iceberg_type}"
-            + (" and required" if field.get("required") else ""),
-            hint="mask-to-fixed-value fits every simple type",
+            f"the mask {action} does not fit column {name} of type {kind}",
+            hint="these do: " + ", ".join(others),
         )
 
 

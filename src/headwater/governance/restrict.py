@@ -81,7 +81,7 @@ def restrict(
         }
         if bound:
             action, policy = strictest([policy for policy, _ in bound.values()])
-            mask, needs = _mask(action, policy, field, names, caller_of(state, bound[policy.id][1]))
+            mask, needs = _mask(action, policy, names, caller_of(state, bound[policy.id][1]))
             used |= needs
             applied.extend(policy.label for policy, _ in bound.values())
             column = replace(
@@ -135,12 +135,10 @@ def _compiled(policy: Policy, names: Mapping[int, str], caller: Caller) -> str:
 
 
 def _mask(
-    action: MaskAction, policy: Policy, field: Field, names: Mapping[int, str], caller: Caller
+    action: MaskAction, policy: Policy, names: Mapping[int, str], caller: Caller
 ) -> tuple[ColumnMask, frozenset[int]]:
     if action is not MaskAction.EXPRESSION:
         return ColumnMask(action, policy.label), frozenset()
     assert policy.expression is not None, "an expression mask has an expression"
     sql = _compiled(policy, names, caller)
-    quoted = '"' + str(field["name"]).replace('"', '""') + '"'
-    guarded = f"CASE WHEN {quoted} IS NULL THEN NULL ELSE {sql} END"
-    return ColumnMask(action, policy.label, guarded), field_ids(policy.expression)
+    return ColumnMask(action, policy.label, sql), field_ids(policy.expression)
