@@ -11,14 +11,22 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 import headwater
-from headwater.server.api import catalog, health, identity, loads, problems, statements
+from headwater.server.api import (
+    catalog,
+    governance,
+    health,
+    identity,
+    loads,
+    problems,
+    statements,
+)
 from headwater.server.api.context import caller, json_only
 from headwater.server.guard import Guard
 from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
-_ROUTERS = (statements, catalog, loads, identity, health)
+_ROUTERS = (statements, catalog, loads, governance, identity, health)
 
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Headwater API</title></head>

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from headwater.server.api.context import Caller, RequestId, Running
 from pydantic import BaseModel, Field
 
 from headwater.governance.access import AccessRequest
@@ -16,6 +15,7 @@ from headwater.model.principal import PrincipalKind
 from headwater.model.privilege import Privilege, Securable
 from headwater.model.scan import MaskAction
 from headwater.model.statement import Dialect
+from headwater.server.api.context import Caller, RequestId, Running
 from headwater.sql import statements as s
 from headwater.sql.trees import parse_expression
 
