@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from headwater.catalog.entries import ObjectKind
 from headwater.catalog.schema import resolve_snapshot
-from headwater.errors import ErrorCode, error
+from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import AccessRequest
 from headwater.model.identifiers import (
     CURRENT,
@@ -45,6 +45,14 @@ class QueryResolver:
 
     def relation(self, name: Name, at: SnapshotRef) -> Relation:
         """What a name stands for; see `headwater.sql.relations.Resolver`."""
+        try:
+            return self._relation(name, at)
+        except HeadwaterError as exc:
+            if exc.position is None and self.via is None:
+                exc.position = name.position
+            raise
+
+    def _relation(self, name: Name, at: SnapshotRef) -> Relation:
         catalog, schema, table = split_name(name, self.session)
         made_up = find_system_table(catalog, schema, table, name)
         if made_up is not None:

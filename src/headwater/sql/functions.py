@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+import headwater
 from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import CATALOG_NAME
 from headwater.model.statement import Dialect, Session
@@ -155,6 +156,8 @@ def session_value(node: exp.Expr, session: Session) -> exp.Expr | None:
         return exp.Literal.string(CATALOG_NAME)
     if isinstance(node, exp.CurrentSchema):
         return exp.Literal.string(session.schema) if session.schema else exp.Null()
+    if isinstance(node, exp.CurrentVersion):
+        return exp.Literal.string(headwater.__version__)
     if isinstance(node, exp.CurrentTimezone):
         return exp.Literal.string(session.time_zone)
     if isinstance(node, exp.Column) and len(node.parts) == 1:

@@ -24,6 +24,9 @@ PARAMETER = "\0"
 No text of a user holds this character, and the binder replaces every such name.
 """
 
+DEFAULT_DECIMAL = {Dialect.TRINO: (38, 0), Dialect.SPARK: (10, 0), Dialect.DUCKDB: (18, 3)}
+"""Precision and scale of a decimal type written without them."""
+
 
 def guarded(function: Callable[[], Result]) -> Result:
     """Runs recursive code over a tree; a tree too deep for it is a SYNTAX_ERROR, never a crash."""
@@ -50,6 +53,8 @@ def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
                 position=position_at(text, token.start),
             )
     _number_parameters(tokens)
+    if dialect is Dialect.TRINO:
+        tokens = _size_decimals(tokens)
     parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
     try:
         trees = guarded(lambda: parser.parse(tokens, text))
@@ -64,7 +69,40 @@ def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
         ) from failure
     if len(trees) != 1 or trees[0] is None:
         raise error(ErrorCode.SYNTAX_ERROR, "expected one statement")
+    for kind in trees[0].find_all(exp.DataType):
+        if kind.this is exp.DType.DECIMAL and not kind.expressions:
+            kind.set("expressions", [_number(size) for size in DEFAULT_DECIMAL[dialect]])
     return trees[0]
+
+
+def _number(value: int) -> exp.DataTypeParam:
+    return exp.DataTypeParam(this=exp.Literal.number(value))
+
+
+def _size_decimals(tokens: list[Token]) -> list[Token]:
+    """Gives each `DECIMAL '1.50'` the precision and scale of its digits, as Trino does."""
+    sized: list[Token] = []
+    for place, token in enumerate(tokens):
+        sized.append(token)
+        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        if (
+            token.token_type is TokenType.DECIMAL
+            and following is not None
+            and following.token_type is TokenType.STRING
+        ):
+            digits = following.text.strip().lstrip("+-").lstrip("0")
+            whole, _, fraction = digits.partition(".")
+            sized += [
+                Token(kind, text, token.line, token.col, token.start, token.end)
+                for kind, text in (
+                    (TokenType.L_PAREN, "("),
+                    (TokenType.NUMBER, str(max(1, len(whole) + len(fraction)))),
+                    (TokenType.COMMA, ","),
+                    (TokenType.NUMBER, str(len(fraction))),
+                    (TokenType.R_PAREN, ")"),
+                )
+            ]
+    return sized
 
 
 def _number_parameters(tokens: list[Token]) -> None:

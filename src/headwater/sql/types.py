@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from headwater.errors import ErrorCode, Position, error
 from headwater.model.statement import Dialect
+from headwater.sql.trees import DEFAULT_DECIMAL
 
 _SIZED = re.compile(r"^(decimal|fixed)\s*[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]]$")
 
@@ -100,7 +101,8 @@ def type_text(iceberg: Any, dialect: Dialect) -> str:
         return _nested_text(iceberg, dialect)
     sized = _SIZED.match(iceberg)
     if sized and sized[1] == "decimal":
-        text = f"decimal({int(sized[2])}, {int(sized[3] or 0)})"
+        # Trino and Spark show the type without a space, and clients compare the text.
+        text = f"decimal({int(sized[2])},{int(sized[3] or 0)})"
         return text.upper() if dialect is Dialect.DUCKDB else text
     name = "binary" if sized else iceberg
     if name not in _NAMES:
@@ -227,7 +229,7 @@ def _struct_type(kind: exp.DataType, dialect: Dialect, position: Position | None
 
 def _decimal_type(kind: exp.DataType, dialect: Dialect, position: Position | None) -> str:
     sizes = [int(part.name) for part in kind.expressions]
-    default = {Dialect.TRINO: (38, 0), Dialect.SPARK: (10, 0), Dialect.DUCKDB: (18, 3)}[dialect]
+    default = DEFAULT_DECIMAL[dialect]
     precision, scale = (*sizes, 0)[:2] if sizes else default
     if not 1 <= precision <= 38 or not 0 <= scale <= precision:
         raise error(

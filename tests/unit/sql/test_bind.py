@@ -6,6 +6,7 @@ import pytest
 
 from headwater.errors import ErrorCode, HeadwaterError
 from headwater.model.statement import Dialect
+from headwater.sql.trees import parse_tree
 from unit.sql.lake import Lake
 
 T, S, D = Dialect.TRINO, Dialect.SPARK, Dialect.DUCKDB
@@ -116,3 +117,18 @@ def test_restricted_scan_is_filtered_masked_and_narrow() -> None:
         lake.bind("SELECT salary FROM emp")
     assert caught.value.code is ErrorCode.COLUMN_NOT_FOUND
     assert "salary" not in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect", "kind"),
+    [
+        ("DECIMAL '1.50'", Dialect.TRINO, "DECIMAL(3, 2)"),
+        ("DECIMAL '-0.001'", Dialect.TRINO, "DECIMAL(3, 3)"),
+        ("DECIMAL '0'", Dialect.TRINO, "DECIMAL(1, 0)"),
+        ("CAST('1.5' AS decimal)", Dialect.TRINO, "DECIMAL(38, 0)"),
+        ("CAST('1.5' AS decimal)", Dialect.SPARK, "DECIMAL(10, 0)"),
+        ("CAST('1.5' AS decimal)", Dialect.DUCKDB, "DECIMAL(18, 3)"),
+    ],
+)
+def test_a_decimal_without_a_size_has_its_dialects(sql: str, dialect: Dialect, kind: str) -> None:
+    assert kind in parse_tree(f"SELECT {sql}", dialect).sql("duckdb")
