@@ -16,6 +16,7 @@ from headwater.sql.functions import check_node, session_value
 from headwater.sql.hints import did_you_mean
 from headwater.sql.relations import InputRelation, Leaf, ScanRelation
 from headwater.sql.scope import Scope
+from headwater.sql.translate import translate
 from headwater.sql.trees import PARAMETER, node_position
 
 MAX_VIEW_DEPTH = 16
@@ -154,7 +155,7 @@ class ExpressionBinder:
         self._set_lambda_types(bound)
         self._annotator.annotate(bound, annotate_scope=False)
         self._annotator.clear()
-        return bound
+        return translate(bound, self.dialect)
 
     def _column(self, column: exp.Column, names: Names) -> None:
         position = node_position(column)

@@ -8,6 +8,8 @@ that has an effect.
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlglot import exp
 
 import headwater
@@ -15,6 +17,7 @@ from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import CATALOG_NAME
 from headwater.model.statement import Dialect, Session
 from headwater.sql.hints import did_you_mean
+from headwater.sql.templates import AGGREGATES, PASSED_ON, TEMPLATES
 from headwater.sql.trees import node_position
 
 
@@ -35,51 +38,40 @@ TYPED = _words(
     CurrentTimestampLTZ CurrentTimezone CurrentUser Date DateAdd DateDiff DateFromParts
     DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day DayOfMonth
     DayOfWeek DayOfWeekIso DayOfYear Dayname Decode DecodeCase Degrees DenseRank Encode EndsWith
-    EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor FromBase
-    FromBase64 FromISO8601Date FromISO8601Timestamp GenerateSeries Greatest GroupConcat Grouping
-    GroupingId Hex Hour If Initcap IsInf IsNan JSONArray JSONArrayContains JSONExtract
-    JSONExtractArray JSONExtractScalar JSONFormat JSONKeys JSONObject JSONType Kurtosis Lag Last
-    LastDay LastValue Lead Least Left Length Levenshtein List Ln Localtime Localtimestamp Log
-    LogicalAnd LogicalOr Lower LowerHex MakeInterval Map MapCat MapContainsKey MapFromEntries
-    MapKeys MapSize Max MD5 MD5Digest Median Min Minute Mode Month Monthname MonthsBetween Nanvl
-    Normalize NthValue Ntile Nullif Nvl2 Or Overlay Pad ParseJSON PercentRank PercentileCont
-    PercentileDisc Pi Pow Quantile Quarter Radians Rand Rank Reduce RegexpCount RegexpExtract
-    RegexpExtractAll RegexpFullMatch RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx
-    RegrAvgy RegrCount RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace
-    Reverse Right Rint Round RowNumber SessionUser SHA SHA1Digest SHA2 SHA2Digest Second Sign Sin
-    Sinh Skewness SortArray Space Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
-    StrPosition StrToDate StrToTime StrToUnix StringToArray Struct StructExtract Substring
-    SubstringIndex Sum Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToTime TimeToStr
-    TimeToUnix Timestamp TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc
-    ToArray ToBase64 ToMap Transform Translate Trim Trunc Try TryCast TsOrDiToDi TsOrDsAdd
-    TsOrDsDiff TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate
-    UnixMicros UnixMillis UnixSeconds UnixToStr UnixToTime Unnest Upper Uuid VarMap Variance
-    VariancePop Week WeekOfYear WidthBucket Xor Year YearOfWeek YearOfWeekIso
+    EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor FromBase64
+    FromISO8601Date FromISO8601Timestamp GenerateSeries Greatest GroupConcat Grouping GroupingId
+    Hex Hour If Initcap IsInf IsNan JSONArray JSONArrayContains JSONExtract JSONExtractArray
+    JSONExtractScalar JSONFormat JSONKeys JSONObject JSONType Kurtosis Lag Last LastDay LastValue
+    Lead Least Left Length Levenshtein List Ln Localtime Localtimestamp Log LogicalAnd LogicalOr
+    Lower LowerHex MakeInterval Map MapCat MapContainsKey MapFromEntries MapKeys MapSize Max MD5
+    MD5Digest Median Min Minute Mode Month Monthname MonthsBetween Nanvl NthValue Ntile Nullif
+    Nvl2 Or Overlay Pad ParseDatetime ParseJSON PercentRank PercentileCont PercentileDisc Pi Pow
+    Quantile Quarter Radians Rand Rank Reduce RegexpCount RegexpExtract RegexpExtractAll
+    RegexpFullMatch RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx RegrAvgy RegrCount
+    RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace Reverse Right Rint Round
+    RowNumber SessionUser SHA SHA1Digest SHA2 SHA2Digest Second Sign Sin Sinh Skewness SortArray
+    Space Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp StrPosition StrToDate
+    StrToMap StrToTime StrToUnix StringToArray Struct StructExtract Substring SubstringIndex Sum
+    Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToMap StrToTime TimeToStr TimeToUnix
+    Timestamp TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc ToArray
+    ToBase64 ToMap Transform Translate Trim Trunc Try TryCast TsOrDiToDi TsOrDsAdd TsOrDsDiff
+    TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate UnixMicros
+    UnixMillis UnixSeconds UnixToStr UnixToTime Unnest Upper Uuid VarMap Variance VariancePop Week
+    WeekOfYear WidthBucket Xor Year YearOfWeek YearOfWeekIso
     """
 )
 """Classes of sqlglot's known functions that may be used."""
-
-_ANONYMOUS_COMMON = frozenset(
-    {"mod", "power", "truncate", "e", "ln", "log2", "log10", "hash", "bit_count"}
-)
-
-ANONYMOUS: dict[Dialect, frozenset[str]] = {
-    Dialect.TRINO: _ANONYMOUS_COMMON,
-    Dialect.SPARK: _ANONYMOUS_COMMON,
-    Dialect.DUCKDB: _ANONYMOUS_COMMON,
-}
-"""Names of functions unknown to sqlglot that may be used, by dialect."""
 
 _EXPRESSIONS = _words(
     """
     Add Alias All Any AtTimeZone Between BitwiseAnd BitwiseLeftShift BitwiseNot BitwiseOr
     BitwiseRightShift BitwiseXor Boolean Bracket ColumnDef Cube DPipe DataType DataTypeParam
     Distinct Div Dot EQ Escape Filter GT GTE Glob GroupingSets HexString ILike Identifier
-    IgnoreNulls In IntDiv Interval IntervalSpan Is JSONKeyValue JSONPath JSONPathKey JSONPathRoot
-    JSONPathSubscript JSONPathWildcard JSONPathRecursive JSONPathSlice JSONPathUnion Kwarg LT LTE
-    Lambda Like Literal Mod Mul NEQ Neg Not Null NullSafeEQ NullSafeNEQ Order Ordered Paren
-    PropertyEQ RespectNulls Rollup SimilarTo Slice Star Sub Tuple Var Where Window WindowSpec
-    WithinGroup
+    IgnoreNulls In IntDiv Interval IntervalSpan Is JSONKeyValue JSONPath JSONValue JSONPathKey
+    JSONPathRoot JSONPathSubscript JSONPathWildcard JSONPathRecursive JSONPathSlice JSONPathUnion
+    Kwarg LT LTE Lambda Like Literal Mod Mul NEQ Neg Not Null NullSafeEQ NullSafeNEQ Order Ordered
+    Paren PropertyEQ RespectNulls Rollup SimilarTo Slice Star Sub Tuple Var Where Window
+    WindowSpec WithinGroup
     """
 )
 """Classes of tree nodes, other than functions, that may stand in an expression."""
@@ -107,8 +99,7 @@ def check_node(node: exp.Expr, dialect: Dialect) -> None:
     """Raises FUNCTION_NOT_FOUND or NOT_SUPPORTED unless the node's kind may be used."""
     kind = type(node).__name__
     if isinstance(node, exp.Anonymous):
-        name = node.name.lower()
-        if name not in ANONYMOUS[dialect] or not isinstance(node.this, str):
+        if not isinstance(node.this, str) or node.name.lower() not in anonymous_names(dialect):
             raise unknown_function(node, dialect)
     elif isinstance(node, exp.Func):
         if kind not in TYPED:
@@ -131,13 +122,24 @@ def check_node(node: exp.Expr, dialect: Dialect) -> None:
 def unknown_function(node: exp.Func, dialect: Dialect) -> Exception:
     """FUNCTION_NOT_FOUND for a function that is not on the list."""
     name = function_name(node)
-    known = {each.lower() for each in ANONYMOUS[dialect]} | _typed_names()
+    known = anonymous_names(dialect) | _typed_names()
     return error(
         ErrorCode.FUNCTION_NOT_FOUND,
         f"there is no function {name[:60]!r}",
         hint=did_you_mean(name, known) or "SHOW FUNCTIONS lists those that there are",
         position=node_position(node),
     )
+
+
+@cache
+def anonymous_names(dialect: Dialect) -> frozenset[str]:
+    """Names of functions unknown to sqlglot that may be used in a dialect."""
+    if dialect is Dialect.DUCKDB:
+        return PASSED_ON
+    keys = {*TEMPLATES[dialect], *AGGREGATES[dialect]}
+    if dialect is Dialect.TRINO:
+        keys |= {"map_filter", "transform_keys", "transform_values", "zip_with", "format_datetime"}
+    return frozenset(key.split("/")[0] for key in keys)
 
 
 def _typed_names() -> set[str]:
@@ -173,4 +175,4 @@ def session_value(node: exp.Expr, session: Session) -> exp.Expr | None:
 
 def function_names(dialect: Dialect) -> list[str]:
     """The names of all functions that may be used, sorted."""
-    return sorted({*ANONYMOUS[dialect], *_typed_names()})
+    return sorted(anonymous_names(dialect) | _typed_names())

@@ -60,26 +60,42 @@ class Target:
         return target_table(self.write.identifier, self.key)
 
     def source(self, name: str, qualifiers: tuple[str, ...]) -> Source:
-        """The columns that the statement may read of the table.
+        """The columns that the statement may read of the table; `shield` what is bound to them."""
+        fields = tuple(
+            Field(column.name, data_type(column.type), self._stored(column.name))
+            for column in self._readable
+        )
+        return Source(name, fields, qualifiers)
+
+    @property
+    def _readable(self) -> tuple[ScanColumn, ...]:
+        scan = self.write.scan
+        return scan.columns if scan is not None else self.write.columns
+
+    def shield(self, tree: exp.Expr) -> exp.Expr:
+        """The user's expression with every column of the table read as the user may see it.
 
         A column of a filtered table reads as NULL in rows that the filter hides, and through its
         mask elsewhere, so no expression of the user's ever meets a hidden value, whatever order
         the engine evaluates in.
         """
-        scan = self.write.scan
-        columns = scan.columns if scan is not None else self.write.columns
-        fields = tuple(
-            Field(column.name, data_type(column.type), self._read(column)) for column in columns
-        )
-        return Source(name, fields, qualifiers)
+        if not self.restricted:
+            return tree
+        columns = {column.name: column for column in self._readable}
+        holder = exp.Paren(this=tree)
+        for node in list(holder.find_all(exp.Column)):
+            if node.table == self.key:
+                node.replace(self._seen(columns[node.name]))
+        shielded: exp.Expr = holder.this
+        shielded.pop()
+        return shielded
 
-    def _read(self, column: ScanColumn) -> exp.Expr:
-        stored = self._stored(column.name)
-        shown = mask(column, stored, self.query_key)
+    def _seen(self, column: ScanColumn) -> exp.Expr:
+        shown = mask(column, self._stored(column.name), self.query_key)
         visible = self.visible()
-        if visible is None:
-            return shown
-        return exp.Paren(this=exp.Case(ifs=[exp.If(this=visible, true=shown)]))
+        if visible is not None:
+            shown = exp.Case(ifs=[exp.If(this=visible, true=shown)])
+        return exp.Paren(this=shown)
 
     def _stored(self, name: str) -> exp.Expr:
         return exp.column(

@@ -170,10 +170,15 @@ class _WriteBinder:
 
     def _from(self, holder: exp.Expr, scope: Scope) -> None:
         self.binder.sources.bind_into(scope, holder, {})
+        holder.set("this", self.target.shield(holder.this))
+
+    def _bind(self, tree: exp.Expr, names: Names) -> exp.Expr:
+        """A user's expression, bound and shielded from what the user may not see."""
+        return self.target.shield(self.binder.expressions.bind(tree, names))
 
     def _predicate(self, tree: exp.Expr, names: Names) -> exp.Where | None:
         where = tree.args.get("where")
-        wanted = None if where is None else self.binder.expressions.bind(where.this, names)
+        wanted = None if where is None else self._bind(where.this, names)
         visible = self.target.visible()
         if visible is None:
             return None if wanted is None else exp.Where(this=wanted)
@@ -203,7 +208,7 @@ class _WriteBinder:
                 if column.required:
                     raise _not_supported("SET … = DEFAULT here", "a value")
             else:
-                bound = self.binder.expressions.bind(value, names)
+                bound = self._bind(value, names)
             values[column.name.casefold()] = self.target.value(
                 column, bound, self.session.dialect, node_position(item)
             )
@@ -235,8 +240,7 @@ class _WriteBinder:
         self._from(holder, of_source)
         both.sources += of_source.sources
         both.visible += of_source.visible
-        bind = self.binder.expressions.bind
-        condition = bind(tree.args["on"], Names(both, {}))
+        condition = self._bind(tree.args["on"], Names(both, {}))
         visible = self.target.visible()
         if visible is not None:
             condition = exp.and_(exp.Paren(this=condition), visible, copy=False)
@@ -262,7 +266,7 @@ class _WriteBinder:
                 raise _not_supported("WHEN NOT MATCHED BY SOURCE", "a DELETE or UPDATE of its own")
             names = Names(both if matched else of_source, {})
             condition = when.args.get("condition")
-            condition = None if condition is None else self.binder.expressions.bind(
+            condition = None if condition is None else self._bind(
                 condition, names
             )  # fmt: skip
             then = when.args["then"]
@@ -321,7 +325,7 @@ class _WriteBinder:
             folded = column.name.casefold()
             if folded in values:
                 _refuse_twice([column, column])
-            bound = self.binder.expressions.bind(item.expression, names)
+            bound = self._bind(item.expression, names)
             values[folded] = self.target.value(
                 column, bound, self.session.dialect, node_position(item)
             )
@@ -386,7 +390,7 @@ class _WriteBinder:
                     ErrorCode.TYPE_MISMATCH,
                     f"INSERT names {len(columns)} columns, but has {len(items)} values",
                 )
-            bound = [self.binder.expressions.bind(item, names) for item in items]
+            bound = [self._bind(item, names) for item in items]
         values: dict[str, exp.Expr] = {}
         for column, value in zip(columns, bound, strict=True):
             values[column.name.casefold()] = self.target.value(
