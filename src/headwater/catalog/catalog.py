@@ -32,7 +32,7 @@ from headwater.catalog.events import (
 from headwater.catalog.manifests import check_snapshot_files
 from headwater.catalog.names import check_name
 from headwater.catalog.namespaces import Namespaces
-from headwater.catalog.objects import Objects, State, no_object, remove_object, rename_object
+from headwater.catalog.objects import Objects, State, remove_object, rename_object
 from headwater.catalog.receipts import Outcome, Receipt, find_outcome, write_receipt
 from headwater.catalog.registration import read_registered
 from headwater.catalog.requirements import check_requirements, is_create
@@ -394,14 +394,12 @@ class Catalog:
             check_snapshot_files(self.warehouse, step.metadata, new)
 
     def _planned(self, change: TableChange) -> Step:
-        entry = self._objects.find(change.identifier)
-        if entry is None and is_create(change.requirements):
-            return self._plan_create(change)
-        if entry is None or entry.kind is not ObjectKind.TABLE:
-            if entry is not None and is_create(change.requirements):
-                self._committer.check_target(change.identifier, ObjectKind.TABLE)
-            raise no_object(change.identifier, ObjectKind.TABLE)
-        base = self._objects.state(change.identifier, ObjectKind.TABLE)
+        try:
+            base = self._objects.state(change.identifier, ObjectKind.TABLE)
+        except HeadwaterError as exc:
+            if exc.code is ErrorCode.TABLE_NOT_FOUND and is_create(change.requirements):
+                return self._plan_create(change)
+            raise
         check_requirements(base.metadata, change.requirements)
         metadata = apply_updates(
             base.metadata, change.updates, metadata_location=base.metadata_location

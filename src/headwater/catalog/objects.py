@@ -32,6 +32,18 @@ _ENTRY = (
     _TABLE.c.metadata_location,
     _NAMESPACES.c.path,
 )
+_JOINED = sqlalchemy.select(*_ENTRY).join_from(
+    _TABLE, _NAMESPACES, _TABLE.c.namespace_id == _NAMESPACES.c.id
+)
+# Built once: making a statement takes longer than running these.
+_BY_NAME = _JOINED.where(
+    _NAMESPACES.c.folded == sqlalchemy.bindparam("namespace"),
+    _TABLE.c.folded == sqlalchemy.bindparam("name"),
+)
+_METADATA = sqlalchemy.select(_TABLE.c.metadata).where(
+    _TABLE.c.uuid == sqlalchemy.bindparam("uuid"),
+    _TABLE.c.version == sqlalchemy.bindparam("version"),
+)
 _CACHE_BYTES = 64 * 1024 * 1024
 
 
@@ -70,7 +82,7 @@ class Objects:
 
     def by_uuid(self, object_uuid: str) -> TableEntry | None:
         """The table or view with that uuid."""
-        query = _joined().where(_TABLE.c.uuid == object_uuid)
+        query = _JOINED.where(_TABLE.c.uuid == object_uuid)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         return None if row is None else _entry(row)
@@ -79,14 +91,14 @@ class Objects:
         """The tables or views in a namespace, by name; SCHEMA_NOT_FOUND without the namespace."""
         with self._database.read() as connection:
             inside = require_namespace(connection, namespace).id
-            query = _joined().where(_TABLE.c.namespace_id == inside, _TABLE.c.kind == kind.value)
+            query = _JOINED.where(_TABLE.c.namespace_id == inside, _TABLE.c.kind == kind.value)
             rows = connection.execute(query).all()
         return sorted((_entry(row) for row in rows), key=lambda entry: entry.identifier)
 
     def all(self) -> list[TableEntry]:
         """Every table and view, by name."""
         with self._database.read() as connection:
-            rows = connection.execute(_joined()).all()
+            rows = connection.execute(_JOINED).all()
         return sorted((_entry(row) for row in rows), key=lambda entry: entry.identifier)
 
     def state(self, identifier: TableIdentifier, kind: ObjectKind) -> State:
@@ -99,15 +111,13 @@ class Objects:
             text = None
             if cached is None:
                 text = connection.execute(
-                    sqlalchemy.select(_TABLE.c.metadata, _TABLE.c.version).where(
-                        _TABLE.c.uuid == row.uuid, _TABLE.c.version == row.version
-                    )
-                ).first()
+                    _METADATA, {"uuid": row.uuid, "version": row.version}
+                ).scalar()
         if cached is None:
             if text is None:
                 # Postgres, read committed: a commit came between the two reads.
                 return self.state(identifier, kind)
-            metadata_json = text.metadata.encode()
+            metadata_json = text.encode()
             cached = (metadata_json, orjson.loads(metadata_json))
             self._cache.put(row.uuid, row.version, *cached)
         return State(_entry(row), row.version, row.metadata_location, *cached)
@@ -280,20 +290,12 @@ def no_object(identifier: TableIdentifier, kind: ObjectKind) -> HeadwaterError:
     return error(ErrorCode.TABLE_NOT_FOUND, f"{what} does not exist: {str(identifier)[:600]}")
 
 
-def _joined() -> sqlalchemy.Select[Any]:
-    return sqlalchemy.select(*_ENTRY).join_from(
-        _TABLE, _NAMESPACES, _TABLE.c.namespace_id == _NAMESPACES.c.id
-    )
-
-
 def _find(
     connection: Connection, identifier: TableIdentifier, fold_case: bool
 ) -> sqlalchemy.Row[Any] | None:
     row = connection.execute(
-        _joined().where(
-            _NAMESPACES.c.folded == folded_key(identifier.namespace),
-            _TABLE.c.folded == fold(identifier.name),
-        )
+        _BY_NAME,
+        {"namespace": folded_key(identifier.namespace), "name": fold(identifier.name)},
     ).first()
     if row is None or (not fold_case and _entry(row).identifier != identifier):
         return None
