@@ -35,7 +35,7 @@ TYPED = _words(
     BitLength BitwiseAndAgg BitwiseCount BitwiseOrAgg BitwiseXorAgg ByteLength Case Cast Cbrt Ceil
     Chr Coalesce Concat ConcatWs Contains Corr Cos Cosh Cot Count CountIf CovarPop CovarSamp
     CumeDist CurrentCatalog CurrentDate CurrentDatetime CurrentSchema CurrentTime CurrentTimestamp
-    CurrentTimestampLTZ CurrentTimezone CurrentUser Date DateAdd DateDiff DateFromParts
+    CurrentTimestampLTZ CurrentTimezone CurrentUser CurrentVersion Date DateAdd DateDiff DateFromParts
     DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day DayOfMonth
     DayOfWeek DayOfWeekIso DayOfYear Dayname Decode DecodeCase Degrees DenseRank Encode EndsWith
     EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor FromBase64

@@ -230,4 +230,4 @@ def table_name(node: exp.Expr) -> Name:
         raise error(
             ErrorCode.SYNTAX_ERROR, "expected the name of a table", position=node_position(node)
         )
-    return Name(tuple(part.name for part in parts), node_position(node))
+    return Name(tuple(part.name for part in parts), node_position(parts[0]))

@@ -74,7 +74,7 @@ public class JdbcCheck {
     static void values(Connection connection) throws SQLException {
         String sql = """
                 SELECT true, TINYINT '1', SMALLINT '2', INTEGER '3', BIGINT '4', REAL '0.5',
-                  DOUBLE '1', nan(), DECIMAL '12345678901234567890.12', 'é"\\', X'00FF',
+                  DOUBLE '1', CAST(0 AS double) / 0, DECIMAL '12345678901234567890.12', 'é"\\', X'00FF',
                   DATE '2026-02-28',
                   CAST(TIMESTAMP '2026-01-01 10:00:00.123456' AS timestamp(6)),
                   CAST(TIMESTAMP '2026-01-01 10:00:00 UTC' AS timestamp(6) with time zone),

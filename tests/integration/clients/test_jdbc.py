@@ -79,7 +79,7 @@ def test_an_administrator_can_do_everything(lake: Lake, driver: Path) -> None:
     assert said["value types"] == (
         "boolean tinyint smallint integer bigint real double double decimal(22,2) varchar "
         "varbinary date timestamp(6) timestamp(6) with time zone array(integer) "
-        "map(varchar, integer) varchar uuid interval day to second"
+        "map(varchar,integer) varchar uuid interval day to second"
     )
     assert said["boolean"] == "true"
     assert said["integers"] == "1 2 3 4"
