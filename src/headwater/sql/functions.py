@@ -35,8 +35,8 @@ TYPED = _words(
     BitLength BitwiseAndAgg BitwiseCount BitwiseOrAgg BitwiseXorAgg ByteLength Case Cast Cbrt Ceil
     Chr Coalesce Concat ConcatWs Contains Corr Cos Cosh Cot Count CountIf CovarPop CovarSamp
     CumeDist CurrentCatalog CurrentDate CurrentDatetime CurrentSchema CurrentTime CurrentTimestamp
-    CurrentTimestampLTZ CurrentTimezone CurrentUser CurrentVersion Date DateAdd DateDiff DateFromParts
-    DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day DayOfMonth
+    CurrentTimestampLTZ CurrentTimezone CurrentUser CurrentVersion Date DateAdd DateDiff
+    DateFromParts DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day DayOfMonth
     DayOfWeek DayOfWeekIso DayOfYear Dayname Decode DecodeCase Degrees DenseRank Encode EndsWith
     EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor FromBase64
     FromISO8601Date FromISO8601Timestamp GenerateSeries Greatest GroupConcat Grouping GroupingId
