@@ -72,6 +72,9 @@ class Failure:
 def failure_of(raised: BaseException, *, governed: bool) -> Failure:
     """The failure that an exception of a statement's means."""
     text = str(raised)
+    for marker, code in _MARKERS.items():
+        if marker in text:
+            return Failure(code, marker.removeprefix(_MARK), HINTS.get(code), marker)
     kind = _kind(raised, text)
     code = _code(kind, text)
     message = SENTENCES[code]
@@ -108,6 +111,15 @@ def _first_line(text: str) -> str:
     return _PREFIX.sub("", text.partition("\n")[0])[:MESSAGE_LENGTH]
 
 
+_MARK = "headwater: "
+_MARKERS: dict[str, ErrorCode] = {
+    f"{_MARK}a new row violates the row filter": ErrorCode.PERMISSION_DENIED,
+    f"{_MARK}division by zero": ErrorCode.DIVISION_BY_ZERO,
+}
+"""What our own SQL raises (`headwater.sql.targets`, `headwater.sql.translate`): no data in it.
+
+Repeated here, so that a worker process need not import the parser.
+"""
 _PREFIX = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}) Error: ")
 _FATAL_KINDS = frozenset(("fatal", "internal"))
 _VALUE_KINDS = frozenset(("conversion", "binder", "mismatch type"))
