@@ -5,10 +5,6 @@ Each function takes the decisions of its statement and returns the task that cha
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.identifiers import Namespace, TableIdentifier, namespace_text
 from headwater.model.privilege import Privilege, Securable
@@ -16,6 +12,8 @@ from headwater.model.scan import WriteOperation
 from headwater.query.alterations import requirements, updates
 from headwater.query.creation import like_request, table_request
 from headwater.query.names import namespace, table_identifier
+from headwater.query.procedures import procedure_task
+from headwater.query.retry import retrying
 from headwater.query.work import Outcome, Task, Work
 from headwater.sql.statements import (
     AlterSchema,
@@ -24,25 +22,10 @@ from headwater.sql.statements import (
     CreateTable,
     DropSchema,
     DropTable,
+    ExecuteProcedure,
     Name,
     RenameTo,
 )
-
-T = TypeVar("T")
-
-_COMMIT_ATTEMPTS = 5
-
-
-def retrying(change: Callable[[], T]) -> T:
-    """Runs a catalog change again when another commit came first; gives up after some tries."""
-    for attempt in range(1, _COMMIT_ATTEMPTS):
-        try:
-            return change()
-        except HeadwaterError as exc:
-            if exc.code is not ErrorCode.COMMIT_CONFLICT:
-                raise
-            time.sleep(0.01 * 2**attempt)
-    return change()
 
 
 def create_schema(work: Work, statement: CreateSchema) -> Task:
@@ -197,6 +180,8 @@ def alter_table(work: Work, statement: AlterTable) -> Task:
     identifier = table_identifier(catalog, statement.name, work.session)
     first = statement.actions[0]
     try:
+        if isinstance(first, ExecuteProcedure):
+            return procedure_task(work, identifier, first)
         write = work.request.write(identifier, WriteOperation.ALTER)
     except HeadwaterError as exc:
         if statement.if_exists and exc.code is ErrorCode.TABLE_NOT_FOUND:

@@ -7,14 +7,13 @@ again, with new decisions on the new snapshot, as long as it is certain that not
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.redact import redacted
 from headwater.query.query import Query
 from headwater.query.queue import Ticket
+from headwater.query.retry import retrying
 from headwater.query.stages.account import account
 from headwater.query.stages.admit import admit
 from headwater.query.stages.bind import bind
@@ -44,9 +43,6 @@ STAGES: tuple[Stage, ...] = (
 _PREPARE = STAGES[: STAGES.index(bind)]
 _ATTEMPT = STAGES[STAGES.index(bind) : STAGES.index(account)]
 
-WRITE_ATTEMPTS = 8
-"""How often a write is tried while other commits come first."""
-
 
 class Pipeline:
     """Takes statements through the stages; `run` is what `QueryService` calls in a thread."""
@@ -62,7 +58,8 @@ class Pipeline:
             self.parts.history.started(query, redacted(query.statement.text))
             for stage in _PREPARE:
                 work = stage(work)
-            work = _attempt(work)
+            prepared = work
+            work = retrying(lambda: _through(_ATTEMPT, prepared))
         except HeadwaterError as exc:
             failure = exc
         except Exception:
@@ -79,19 +76,6 @@ class Pipeline:
         except Exception:
             log.exception("the end of statement %s could not be recorded", query.id)
         query.end()
-
-
-def _attempt(work: Work) -> Work:
-    for attempt in range(1, WRITE_ATTEMPTS + 1):
-        try:
-            return _through(_ATTEMPT, work)
-        except HeadwaterError as exc:
-            # Only a conflict says for certain that nothing was committed.
-            if exc.code is not ErrorCode.COMMIT_CONFLICT or attempt == WRITE_ATTEMPTS:
-                raise
-            work.query.check()
-            time.sleep(random.uniform(0.5, 1.0) * min(1.0, 0.02 * 2**attempt))  # noqa: S311
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _through(stages: tuple[Stage, ...], work: Work) -> Work:

@@ -10,17 +10,17 @@ from headwater.catalog.entries import ObjectKind
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.identifiers import Namespace, parse_namespace
 from headwater.model.privilege import Privilege, Securable
-from headwater.model.statement import Dialect
 from headwater.query.creation import view_request, with_column_names
-from headwater.query.definitions import rename_target, retrying
+from headwater.query.definitions import rename_target
 from headwater.query.inputs import Inputs
 from headwater.query.names import existing_schema, table_identifier
+from headwater.query.outputs import output_columns
 from headwater.query.reading import resolver
+from headwater.query.retry import retrying
 from headwater.query.work import Outcome, Task, Work
 from headwater.sql.bind import bind
 from headwater.sql.relations import Bound
-from headwater.sql.statements import ColumnDefinition, CreateView, DropView, Name, RenameView
-from headwater.sql.types import iceberg_type
+from headwater.sql.statements import CreateView, DropView, Name, RenameView
 
 
 def create_view(work: Work, statement: CreateView) -> Task:
@@ -36,7 +36,7 @@ def create_view(work: Work, statement: CreateView) -> Task:
         raise error(
             ErrorCode.TABLE_ALREADY_EXISTS, f"{identifier} is a table, so no view can replace it"
         )
-    columns = output_columns(bind_tree(work, statement), statement)
+    columns = output_columns(bind_tree(work, statement), statement.columns, statement.name.position)
     sql = statement.text
     if statement.columns is not None:
         sql = with_column_names(sql, statement.columns, work.session.dialect)
@@ -89,33 +89,6 @@ def bind_tree(work: Work, statement: CreateView) -> Bound:
             "a view cannot read system tables: they differ for every caller",
         )
     return bound
-
-
-def output_columns(bound: Bound, statement: CreateView) -> list[ColumnDefinition]:
-    """Names and types of the view's columns."""
-    names = [name for name, _ in bound.output]
-    if statement.columns is not None:
-        if len(statement.columns) != len(names):
-            raise error(
-                ErrorCode.TYPE_MISMATCH,
-                f"the view names {len(statement.columns)} columns, its query has {len(names)}",
-                position=statement.name.position,
-            )
-        names = list(statement.columns)
-    folded = [name.casefold() for name in names]
-    for name in names:
-        if not name:
-            raise error(
-                ErrorCode.INVALID_ARGUMENT,
-                "a column of the view has no name",
-                hint="write expression AS name",
-            )
-        if folded.count(name.casefold()) > 1:
-            raise error(ErrorCode.DUPLICATE_COLUMN_NAME, f"the view has two columns named '{name}'")
-    return [
-        ColumnDefinition(name, iceberg_type(kind, Dialect.DUCKDB))
-        for name, (_, kind) in zip(names, bound.output, strict=True)
-    ]
 
 
 def _default_namespace(work: Work) -> Namespace:

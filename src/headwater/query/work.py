@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,12 @@ from headwater.query.queue import Ticket
 from headwater.query.session import SessionChanges
 from headwater.settings import Settings
 from headwater.sql.relations import Bound
-from headwater.sql.statements import ParsedStatement
+from headwater.sql.statements import (
+    ColumnDefinition,
+    ParsedStatement,
+    PartitionField,
+    SortField,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,17 @@ Task = Callable[[], Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What makes a bound query a write: the target, how it changes, what clients call it."""
+    """What makes a bound statement a write: its governed write, and what clients call it.
+
+    The rest is for CREATE TABLE AS alone: the new table's columns and options.
+    """
 
     write: GovernedWrite
-    statement: ParsedStatement
     update_type: str
+    columns: tuple[ColumnDefinition, ...] = ()
+    partitioning: tuple[PartitionField, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    sorting: tuple[SortField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,16 @@ def _number_parameters(tokens: list[Token]) -> None:
             )
 
 
+def parameters_of(tree: exp.Expr) -> int:
+    """How many `?` a tree holds."""
+    numbers = (
+        int(node.name.removeprefix(PARAMETER))
+        for node in tree.find_all(exp.Identifier)
+        if node.name.startswith(PARAMETER)
+    )
+    return max(numbers, default=0)
+
+
 def parse_query(text: str, dialect: Dialect) -> exp.Expr:
     """The tree of a query: SELECT, VALUES, TABLE, a set operation, in brackets or not."""
     tree = parse_tree(text, dialect)

@@ -14,7 +14,6 @@ from headwater.sql.statements import (
     Merge,
     ParsedStatement,
     Query,
-    Truncate,
     Update,
 )
 
@@ -35,12 +34,13 @@ def admit(work: Work) -> Work:
 def needs_engine(statement: ParsedStatement) -> bool:
     """True for statements that read or write data, rather than definitions."""
     match statement:
-        case Query() | Insert() | Update() | Delete() | Merge() | Truncate():
+        case Query() | Insert() | Update() | Delete() | Merge():
             return True
         case Explain():
             return statement.analyze and needs_engine(statement.statement)
         case CreateTable():
             return statement.query is not None
         case AlterTable():
-            return isinstance(statement.actions[0], ExecuteProcedure)
+            action = statement.actions[0]
+            return isinstance(action, ExecuteProcedure) and action.procedure == "optimize"
     return False

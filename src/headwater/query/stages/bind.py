@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from headwater.query import definitions, session_statements, show, views
+from headwater.query import definitions, session_statements, show, views, writes
+from headwater.query.explain import explain_task
 from headwater.query.governance_statements import GOVERNANCE, governance_task
+from headwater.query.prepared import describe_prepared
 from headwater.query.reading import bind_query
 from headwater.query.session_statements import refuse_in_transaction
+from headwater.query.stages.govern import govern
+from headwater.query.stages.transpile import transpile
 from headwater.query.work import Task, Work
 from headwater.sql import statements as s
 
@@ -49,7 +53,15 @@ def bind_statement(work: Work) -> Work:
     parsed = work.parsed
     if isinstance(parsed, s.Query):
         return bind_query(work, parsed.tree)
+    if isinstance(parsed, s.Insert | s.Update | s.Delete | s.Merge):
+        return writes.bind_change(work, parsed)
+    if isinstance(parsed, s.CreateTable) and parsed.query is not None:
+        return writes.bind_create_table_as(work, parsed)
     return replace(work, task=_TASKS[type(parsed)](work, parsed))
+
+
+def _plan(work: Work) -> Work:
+    return transpile(govern(bind_statement(work)))
 
 
 _TASKS: dict[Any, Callable[[Work, Any], Task]] = {
@@ -62,6 +74,9 @@ _TASKS: dict[Any, Callable[[Work, Any], Task]] = {
     s.CreateView: views.create_view,
     s.DropView: views.drop_view,
     s.RenameView: views.rename_view,
+    s.Truncate: writes.truncate,
+    s.Explain: lambda work, statement: explain_task(work, statement, _plan),
+    s.DescribePrepared: describe_prepared,
     s.Show: show.show_task,
     s.Use: session_statements.use,
     s.SetSession: session_statements.set_session,

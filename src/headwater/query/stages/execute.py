@@ -8,6 +8,7 @@ from headwater.engines.engine import ResultStream
 from headwater.model.statement import QueryState
 from headwater.query.results import ResultSpool
 from headwater.query.work import Outcome, Work
+from headwater.query.writes import set_sort_order
 
 _PAGE_ROWS = 50_000
 
@@ -47,6 +48,8 @@ def _run_plan(work: Work) -> None:
         if work.writing is not None:
             query.update_type = work.writing.update_type
             query.update_count = _count(stream)
+            if work.writing.sorting:
+                set_sort_order(work.parts, work.writing, work.request.actor())
         else:
             _stream_rows(work, stream)
     finally:

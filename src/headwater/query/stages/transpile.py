@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from headwater.engines.engine import GovernedPlan
 from headwater.query.work import Work
+from headwater.sql.create_as import create_table_as, with_types
 from headwater.sql.transpile import emit
 
 
@@ -13,13 +14,24 @@ def transpile(work: Work) -> Work:
     """The plan for the engine, when the engine runs the statement."""
     if work.tree is None or work.bound is None:
         return work
+    writing = work.writing
+    if writing is not None and writing.columns:
+        columns = [(column.name, column.type) for column in writing.columns]
+        sql = create_table_as(
+            writing.write.identifier,
+            writing.partitioning,
+            writing.properties,
+            emit(with_types(work.tree, columns)),
+        )
+    else:
+        sql = emit(work.tree)
     inputs = work.inputs.tables(work.bound.inputs) if work.inputs is not None else {}
     plan = GovernedPlan(
         statement_id=work.query.id,
         identity=work.session.identity,
-        sql=emit(work.tree),
+        sql=sql,
         scans=work.bound.scans,
-        writes=(work.writing.write,) if work.writing is not None else (),
+        writes=(writing.write,) if writing is not None else (),
         inputs=inputs,
         limits=work.session.limits,
         time_zone=work.session.time_zone,
