@@ -11,7 +11,7 @@ from headwater.errors import HeadwaterError
 from headwater.model.statement import Dialect
 from headwater.query.constants import constant
 from headwater.query.reading import bind_query
-from headwater.query.stages.parse import prepared_text
+from headwater.query.session import prepared_text
 from headwater.query.viewer import Row, columns, table
 from headwater.query.work import Outcome, Task, Work
 from headwater.sql.parse import parse
@@ -24,7 +24,7 @@ _OUTPUT = "Column_Name Catalog Schema Table Type Type_Size:bigint Aliased:boolea
 
 def describe_prepared(work: Work, statement: DescribePrepared) -> Task:
     """The parameters (of unknown type, as each takes what it is given) or the result's columns."""
-    parsed = parse(prepared_text(work, statement.name), work.session.dialect)
+    parsed = parse(prepared_text(work.session, statement.name), work.session.dialect)
     tree = parsed.tree if isinstance(parsed, Query) else None
     count = 0 if tree is None else parameters_of(tree)
     if not statement.output:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from headwater.errors import ErrorCode, error
 from headwater.model.statement import Dialect, Limits, Session
 from headwater.settings import LimitSettings
+from headwater.sql.hints import did_you_mean
 
 PREPARED_PREFIX = "prepared:"
 """`Session.properties["prepared:<name>"]` holds the text of a client's prepared statement."""
@@ -174,3 +175,20 @@ def effective_limits(session: Session, settings: LimitSettings) -> Limits:
             )
         ),
     )
+
+
+def prepared_text(session: Session, name: str) -> str:
+    """The text of the session's prepared statement of that name."""
+    text = session.properties.get(PREPARED_PREFIX + name)
+    if text is None:
+        names = [
+            key.removeprefix(PREPARED_PREFIX)
+            for key in session.properties
+            if key.startswith(PREPARED_PREFIX)
+        ]
+        raise error(
+            ErrorCode.PREPARED_STATEMENT_NOT_FOUND,
+            f"there is no prepared statement '{name}'",
+            hint=did_you_mean(name, names) or f"PREPARE {name} FROM … makes it",
+        )
+    return text

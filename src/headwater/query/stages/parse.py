@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from headwater.errors import ErrorCode, error
 from headwater.query.constants import constant
-from headwater.query.session import PREPARED_PREFIX
+from headwater.query.session import prepared_text
 from headwater.query.work import Work
-from headwater.sql.hints import did_you_mean
 from headwater.sql.parse import parse as parse_text
 from headwater.sql.statements import Execute
 
@@ -18,26 +17,9 @@ def parse(work: Work) -> Work:
     parameters = tuple(constant(value) for value in work.statement.parameters)
     parsed = parse_text(work.statement.text, work.session.dialect)
     if isinstance(parsed, Execute):
-        text = parsed.text if parsed.text is not None else prepared_text(work, parsed.name)
+        text = parsed.text if parsed.text is not None else prepared_text(work.session, parsed.name)
         parameters = parsed.parameters or parameters
         parsed = parse_text(text, work.session.dialect)
         if isinstance(parsed, Execute):
             raise error(ErrorCode.NOT_SUPPORTED, "a prepared statement cannot be an EXECUTE")
     return replace(work, parsed=parsed, parameters=parameters)
-
-
-def prepared_text(work: Work, name: str) -> str:
-    """The text of the session's prepared statement of that name."""
-    text = work.session.properties.get(PREPARED_PREFIX + name)
-    if text is None:
-        names = [
-            key.removeprefix(PREPARED_PREFIX)
-            for key in work.session.properties
-            if key.startswith(PREPARED_PREFIX)
-        ]
-        raise error(
-            ErrorCode.PREPARED_STATEMENT_NOT_FOUND,
-            f"there is no prepared statement '{name}'",
-            hint=did_you_mean(name, names) or f"PREPARE {name} FROM … makes it",
-        )
-    return text
