@@ -28,7 +28,9 @@ class Meter:
             OSError
         ):  # not every kernel offers it; the peak is then the life's
             _CLEAR_REFS.write_text("5")
-        return cls(cpu_seconds(), read_bytes())
+        before = read_bytes()
+        now = read_bytes()
+        return cls(cpu_seconds(), now + (now - before))  # asking is itself a read: not counted
 
     def cpu_since(self) -> float:
         """Processor seconds, user and system, of all threads since the start."""

@@ -65,8 +65,8 @@ class Running:
 
     def begin(self, instance: duckdb.DuckDBPyConnection) -> None:
         """From now on `stop` interrupts the instance."""
-        self.meter = metering.Meter.start()
         self.memory_before = metering.memory_bytes()
+        self.meter = metering.Meter.start()
         with self.guard:
             self.instance = instance
 
