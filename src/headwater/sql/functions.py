@@ -31,31 +31,31 @@ TYPED = _words(
     ArrayAgg ArrayAll ArrayAny ArrayAppend ArrayCompact ArrayConcat ArrayContains ArrayContainsAll
     ArrayDistinct ArrayExcept ArrayFilter ArrayFirst ArrayIntersect ArrayLast ArrayMax ArrayMin
     ArrayOverlaps ArrayPosition ArrayPrepend ArrayRemove ArrayReverse ArraySize ArraySlice
-    ArraySort ArraySum ArrayToString ArrayUniqueAgg Ascii Asin Asinh Atan Atan2 Atanh Avg
-    BitLength BitwiseAndAgg BitwiseCount BitwiseOrAgg BitwiseXorAgg ByteLength Case Cast Cbrt Ceil
-    Chr Coalesce Concat ConcatWs Contains Corr Cos Cosh Cot Count CountIf CovarPop CovarSamp
-    CumeDist CurrentCatalog CurrentDate CurrentDatetime CurrentSchema CurrentTime CurrentTimestamp
+    ArraySort ArraySum ArrayToString ArrayUniqueAgg Ascii Asin Asinh Atan Atan2 Atanh Avg BitLength
+    BitwiseAndAgg BitwiseCount BitwiseOrAgg BitwiseXorAgg ByteLength Case Cast Cbrt Ceil Chr
+    Coalesce Concat ConcatWs Contains Corr Cos Cosh Cot Count CountIf CovarPop CovarSamp CumeDist
+    CurrentCatalog CurrentDate CurrentDatetime CurrentSchema CurrentTime CurrentTimestamp
     CurrentTimestampLTZ CurrentTimezone CurrentUser CurrentVersion Date DateAdd DateDiff
-    DateFromParts DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day DayOfMonth
-    DayOfWeek DayOfWeekIso DayOfYear Dayname Decode DecodeCase Degrees DenseRank Encode EndsWith
-    EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor FromBase64
-    FromISO8601Date FromISO8601Timestamp GenerateSeries Greatest GroupConcat Grouping GroupingId
-    Hex Hour If Initcap IsInf IsNan JSONArray JSONArrayContains JSONExtract JSONExtractArray
-    JSONExtractScalar JSONFormat JSONKeys JSONObject JSONType Kurtosis Lag Last LastDay LastValue
-    Lead Least Left Length Levenshtein List Ln Localtime Localtimestamp Log LogicalAnd LogicalOr
-    Lower LowerHex MakeInterval Map MapCat MapContainsKey MapFromEntries MapKeys MapSize Max MD5
-    MD5Digest Median Min Minute Mode Month Monthname MonthsBetween Nanvl NthValue Ntile Nullif
-    Nvl2 Or Overlay Pad ParseDatetime ParseJSON PercentRank PercentileCont PercentileDisc Pi Pow
-    Quantile Quarter Radians Rand Rank Reduce RegexpCount RegexpExtract RegexpExtractAll
-    RegexpFullMatch RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx RegrAvgy RegrCount
-    RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace Reverse Right Rint Round
-    RowNumber SessionUser SHA SHA1Digest SHA2 SHA2Digest Second Sign Sin Sinh Skewness SortArray
-    Space Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp StrPosition StrToDate
-    StrToMap StrToTime StrToUnix StringToArray Struct StructExtract Substring SubstringIndex Sum
-    Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToMap StrToTime TimeToStr TimeToUnix
-    Timestamp TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc ToArray
-    ToBase64 ToMap Transform Translate Trim Trunc Try TryCast TsOrDiToDi TsOrDsAdd TsOrDsDiff
-    TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate UnixMicros
+    DateFromParts DateFromUnixDate DateStrToDate DateSub DateToDateStr DateTrunc Datetime Day
+    DayOfMonth DayOfWeek DayOfWeekIso DayOfYear Dayname Decode DecodeCase Degrees DenseRank Encode
+    EndsWith EqualNull Exists Exp Explode Extract Factorial First FirstValue Flatten Floor
+    FromBase64 FromISO8601Date FromISO8601Timestamp GenerateSeries Greatest GroupConcat Grouping
+    GroupingId Hex Hour If Initcap IsInf IsNan JSONArray JSONArrayContains JSONExtract
+    JSONExtractArray JSONExtractScalar JSONFormat JSONKeys JSONObject JSONType Kurtosis Lag Last
+    LastDay LastValue Lead Least Left Length Levenshtein List Ln Localtime Localtimestamp Log
+    LogicalAnd LogicalOr Lower LowerHex MakeInterval Map MapCat MapContainsKey MapFromEntries
+    MapKeys MapSize Max MD5 MD5Digest Median Min Minute Mode Month Monthname MonthsBetween Nanvl
+    NthValue Ntile Nullif Nvl2 Or Overlay Pad ParseDatetime ParseJSON PercentRank PercentileCont
+    PercentileDisc Pi Pow Quantile Quarter Radians Rand Rank Reduce RegexpCount RegexpExtract
+    RegexpExtractAll RegexpFullMatch RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx
+    RegrAvgy RegrCount RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace
+    Reverse Right Rint Round RowNumber SessionUser SHA SHA1Digest SHA2 SHA2Digest Second Sign Sin
+    Sinh Skewness SortArray Space Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
+    StrPosition StrToDate StrToMap StrToTime StrToUnix StringToArray Struct StructExtract Substring
+    SubstringIndex Sum Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToMap StrToTime TimeToStr
+    TimeToUnix Timestamp TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc
+    ToArray ToBase64 ToMap Transform Translate Trim Trunc Try TryCast TsOrDiToDi TsOrDsAdd
+    TsOrDsDiff TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate UnixMicros
     UnixMillis UnixSeconds UnixToStr UnixToTime Unnest Upper Uuid VarMap Variance VariancePop Week
     WeekOfYear WidthBucket Xor Year YearOfWeek YearOfWeekIso
     """
