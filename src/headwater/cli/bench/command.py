@@ -11,6 +11,8 @@ import typer
 from headwater.cli.bench import catalog, report, tpch
 from headwater.cli.bench.lake import DuckDBSide, TrinoSide, load_tpch, running_server
 
+app = typer.Typer(add_completion=False)
+
 
 class BenchName(StrEnum):
     """The benchmarks there are."""
@@ -19,6 +21,7 @@ class BenchName(StrEnum):
     CATALOG = "catalog"
 
 
+@app.command()
 def bench(
     name: Annotated[BenchName, typer.Argument(help="What to measure.")],
     scale: Annotated[float, typer.Option(help="Scale factor of TPC-H; 1 is 1 GB.")] = 1.0,
