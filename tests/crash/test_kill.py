@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import requests
 import trino
 
 from crash.conftest import CrashingServer, wait_until
@@ -94,13 +95,16 @@ class Writers:
 def execute(server: CrashingServer, sql: str) -> list[list[Any]]:
     """One statement as admin, through the Trino protocol over TLS."""
     ready = server.ready
+    session = requests.Session()
+    session.trust_env = False  # REQUESTS_CA_BUNDLE would win over the server's own authority
+    session.verify = ready["ca_cert"]
     connection = trino.dbapi.connect(  # type: ignore[no-untyped-call]
         host=ready["trino"]["host"],
         port=ready["trino"]["port"],
         user="admin",
         http_scheme="https",
         auth=trino.auth.JWTAuthentication(ready["token"]),
-        verify=ready["ca_cert"],
+        http_session=session,
         catalog="lake",
         max_attempts=1,
         request_timeout=60,

@@ -101,9 +101,13 @@ class TrinoSide:
     """Headwater, as a client of Trino's protocol sees it."""
 
     def __init__(self, server: Server, user: str, token: str) -> None:
+        import requests
         import trino
 
         self._server = server
+        session = requests.Session()
+        session.trust_env = False  # REQUESTS_CA_BUNDLE would win over our authority
+        session.verify = server.ready["ca_cert"]
         connect: Any = trino.dbapi.connect
         self._connection = connect(
             host=server.ready["trino"]["host"],
@@ -111,7 +115,7 @@ class TrinoSide:
             user=user,
             http_scheme="https",
             auth=trino.auth.JWTAuthentication(token),
-            verify=server.ready["ca_cert"],
+            http_session=session,
             catalog="lake",
             schema="tpch",
         )
@@ -164,6 +168,7 @@ def load_tpch(server: Server, scale: float) -> dict[str, list[str]]:
             check=True,
             capture_output=True,
         )
+        server.command("sql", "CREATE SCHEMA tpch")
         for table in TABLES:
             path = str(Path(folder) / f"{table}.parquet")
             server.command("catalog", "load", path, "--table", f"tpch.{table}")
