@@ -12,7 +12,7 @@ from headwater.sql.expressions import BinderState, Cte, Ctes, ExpressionBinder, 
 from headwater.sql.relations import Resolver
 from headwater.sql.scope import Field, Scope
 from headwater.sql.sources import SourceBinder
-from headwater.sql.trees import node_position
+from headwater.sql.trees import PARAMETER, node_position
 from headwater.sql.types import common_type
 
 _SELECT_PARTS = frozenset(
@@ -219,11 +219,13 @@ class Binder:
     def _name(self, item: exp.Expr, index: int) -> tuple[str, bool]:
         if isinstance(item, exp.Alias):
             return item.alias, True
-        if isinstance(item, exp.Column | exp.Dot) and item.name:
+        if isinstance(item, exp.Column | exp.Dot) and item.name and PARAMETER not in item.name:
             return item.name, True
-        if self.session.dialect is Dialect.TRINO:
-            return f"_col{index}", False
-        return item.sql(dialect=str(self.session.dialect))[:200], False
+        if self.session.dialect is not Dialect.TRINO:
+            text = item.sql(dialect=str(self.session.dialect))
+            if PARAMETER not in text:
+                return text[:200], False
+        return f"_col{index}", False
 
     def _star(
         self, item: exp.Expr, scope: Scope, ctes: Ctes

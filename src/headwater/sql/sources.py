@@ -348,7 +348,7 @@ class SourceBinder:
         for part, value in item.args.items():
             if value and part not in _TABLE_PARTS:
                 raise _not_supported(item, f"{part.rstrip('s').upper()} of a table")
-        position = node_position(item)
+        position = node_position(item.parts[0])
         parts = tuple(part.name for part in item.parts if isinstance(part, exp.Identifier))
         if not parts or len(parts) != len(item.parts) or parts[0].startswith(PARAMETER):
             raise error(ErrorCode.SYNTAX_ERROR, "expected the name of a table", position=position)

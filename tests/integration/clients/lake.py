@@ -42,7 +42,7 @@ CREATE COLUMN MASK last_four ON shop.orders (card) USING show-last-4 TO ellen
 """
 
 ADMIN_CARDS = ["4000-1111", "4000-2222", "4000-3333", "4000-4444"]
-ANALYST_CARDS = ["xxxxx1111", "xxxxx3333"]
+ANALYST_CARDS = ["*****1111", "*****3333"]
 
 
 @dataclass(frozen=True)

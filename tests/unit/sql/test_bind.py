@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlglot import exp
 
 from headwater.errors import ErrorCode, HeadwaterError
 from headwater.model.statement import Dialect
@@ -132,3 +133,11 @@ def test_restricted_scan_is_filtered_masked_and_narrow() -> None:
 )
 def test_a_decimal_without_a_size_has_its_dialects(sql: str, dialect: Dialect, kind: str) -> None:
     assert kind in parse_tree(f"SELECT {sql}", dialect).sql("duckdb")
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_parameter_alone_is_a_column(dialect: Dialect) -> None:
+    given = (exp.Literal.number(5), exp.Literal.number(6))
+    text = Lake().emit("SELECT ?, 1 + ?", dialect, parameters=given)
+    assert "5" in text
+    assert "\0" not in text

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from unit.sql.lake import Lake
-from unit.sql.test_write import Writer
 
 from headwater.engines.duckdb.failures import failure_of
 from headwater.errors import ErrorCode
 from headwater.model.statement import Dialect
+from unit.sql.lake import Lake
+from unit.sql.test_write import Writer
 
 
 @pytest.mark.parametrize("governed", [True, False])
