@@ -37,6 +37,7 @@ from headwater.catalog.receipts import Outcome, Receipt, find_outcome, write_rec
 from headwater.catalog.registration import read_registered
 from headwater.catalog.requirements import check_requirements, is_create
 from headwater.catalog.schema import Json
+from headwater.catalog.shapes import well_formed
 from headwater.catalog.transactions import catalog_write
 from headwater.catalog.updates import apply_updates
 from headwater.catalog.view_updates import apply_view_updates, new_view
@@ -390,7 +391,8 @@ class Catalog:
         found = [s["snapshot-id"] for s in step.metadata.get("snapshots") or ()]
         new = [snapshot_id for snapshot_id in found if snapshot_id not in known]
         if new:
-            self.warehouse.check_table(step.metadata)
+            with well_formed("a snapshot"):
+                self.warehouse.check_table(step.metadata)
             check_snapshot_files(self.warehouse, step.metadata, new)
 
     def _planned(self, change: TableChange) -> Step:

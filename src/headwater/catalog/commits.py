@@ -33,6 +33,7 @@ from headwater.catalog.objects import (
 )
 from headwater.catalog.receipts import Receipt, write_receipt
 from headwater.catalog.schema import Json
+from headwater.catalog.shapes import well_formed
 from headwater.catalog.transactions import catalog_write
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.identifiers import TableIdentifier
@@ -145,14 +146,15 @@ class Committer:
             return step.base
         version = 0 if step.base is None else step.base.version + 1
         location: str = step.metadata["location"]
-        self._warehouse.check_table(step.metadata)
+        with well_formed("the metadata"):
+            self._warehouse.check_table(step.metadata)
+            content = orjson.dumps(step.metadata)
         if step.adopted is not None:
             uri, content = step.adopted
         else:
             if step.base is None:
                 self._warehouse.io.prepare_table(location)
             uri = f"{location}/metadata/{version:05d}-{uuid.uuid4()}.metadata.json"
-            content = orjson.dumps(step.metadata)
             self._warehouse.io.write_bytes(uri, content)
             written.append(uri)
         if step.base is not None:

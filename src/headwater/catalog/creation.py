@@ -8,6 +8,7 @@ from typing import Any
 from headwater.catalog.partitioning import map_sources
 from headwater.catalog.schema import Json, reassign_ids
 from headwater.catalog.schema_rules import check_schema
+from headwater.catalog.shapes import well_formed
 from headwater.catalog.updates import apply_updates, empty_metadata, property_texts
 from headwater.errors import ErrorCode, error
 
@@ -22,6 +23,13 @@ def new_table(request: Mapping[str, Any], table_uuid: str, location: str) -> Jso
     schema = request.get("schema")
     if not isinstance(schema, Mapping):
         raise error(ErrorCode.INVALID_ARGUMENT, "a table needs a schema")
+    with well_formed("the request"):
+        return _new_table(schema, request, table_uuid, location)
+
+
+def _new_table(
+    schema: Mapping[str, Any], request: Mapping[str, Any], table_uuid: str, location: str
+) -> Json:
     properties = property_texts(_object(request.get("properties"), "properties"))
     version = _format_version(properties.pop("format-version", str(DEFAULT_FORMAT_VERSION)))
     check_schema(schema, version)
@@ -50,8 +58,13 @@ def staged_table(
     updates: Iterable[Mapping[str, Any]], default_uuid: str, default_location: str
 ) -> Json:
     """Metadata for the commit that ends a staged create; its updates describe the whole table."""
-    updates = list(updates)
+    with well_formed("the commit"):
+        return _staged_table(list(updates), default_uuid, default_location)
 
+
+def _staged_table(
+    updates: list[Mapping[str, Any]], default_uuid: str, default_location: str
+) -> Json:
     def asked(action: str, key: str, default: Any) -> Any:
         return next((u[key] for u in updates if u.get("action") == action and key in u), default)
 

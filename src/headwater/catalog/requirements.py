@@ -37,6 +37,8 @@ def check_requirements(
     """
     for requirement in requirements:
         kind = requirement.get("type")
+        if not isinstance(kind, str):
+            raise error(ErrorCode.INVALID_ARGUMENT, "a requirement must have a type")
         if kind == "assert-create":
             if metadata is not None:
                 raise _failed("table already exists")
@@ -60,6 +62,8 @@ def check_requirements(
 
 def _check_ref(metadata: Mapping[str, Any] | None, requirement: Mapping[str, Any]) -> None:
     ref, wanted = requirement.get("ref"), requirement.get("snapshot-id")
+    if not isinstance(ref, str):
+        raise error(ErrorCode.INVALID_ARGUMENT, "a requirement on a ref must name it")
     if wanted == -1:
         # Some clients write "no snapshot" as the -1 of format versions 1 and 2.
         wanted = None

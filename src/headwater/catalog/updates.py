@@ -27,6 +27,7 @@ from headwater.catalog.schema import (
     snapshot_by_id,
 )
 from headwater.catalog.schema_rules import check_schema
+from headwater.catalog.shapes import well_formed
 from headwater.errors import ErrorCode, HeadwaterError, error
 
 NEWEST_FORMAT_VERSION = 3
@@ -55,15 +56,12 @@ def apply_updates(
         handler = _HANDLERS.get(action) if isinstance(action, str) else None
         if handler is None:
             raise error(ErrorCode.INVALID_ARGUMENT, f"unknown update {str(action)[:80]!r}")
-        try:
+        with well_formed(f"update {action}"):
             handler(change, update)
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
-            raise error(
-                ErrorCode.INVALID_ARGUMENT, f"update {action} is malformed: {exc!r:.120}"
-            ) from exc
     if change.metadata == metadata:
         return change.metadata
-    return _finished(change, metadata, metadata_location)
+    with well_formed("the table's metadata after the updates"):
+        return _finished(change, metadata, metadata_location)
 
 
 def empty_metadata(format_version: int, table_uuid: str, location: str) -> Json:

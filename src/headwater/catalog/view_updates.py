@@ -8,6 +8,7 @@ from typing import Any
 
 from headwater.catalog.schema import Json, schema_by_id
 from headwater.catalog.schema_rules import check_schema
+from headwater.catalog.shapes import well_formed
 from headwater.catalog.updates import NEWEST_FORMAT_VERSION, property_texts
 from headwater.errors import ErrorCode, HeadwaterError, error
 
@@ -50,13 +51,10 @@ def apply_view_updates(metadata: Mapping[str, Any], updates: Iterable[Mapping[st
         handler = _HANDLERS.get(action) if isinstance(action, str) else None
         if handler is None:
             raise error(ErrorCode.INVALID_ARGUMENT, f"unknown update {str(action)[:80]!r}")
-        try:
+        with well_formed(f"update {action}"):
             handler(change, update)
-        except (KeyError, TypeError, AttributeError, ValueError) as exc:
-            raise error(
-                ErrorCode.INVALID_ARGUMENT, f"update {action} is malformed: {exc!r:.120}"
-            ) from exc
-    _expire(change.metadata)
+    with well_formed("the view's metadata after the updates"):
+        _expire(change.metadata)
     return change.metadata
 
 
