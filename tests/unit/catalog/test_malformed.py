@@ -146,7 +146,8 @@ def refused_or_right(work: Callable[[], dict[str, Any]]) -> None:
         # As `Committer` does before it writes.
         with well_formed("the metadata"):
             WAREHOUSE.check_table(made)
-        assert orjson.loads(orjson.dumps(made))["location"] == HOME
+            content = orjson.dumps(made)
+        assert orjson.loads(content)["location"] == HOME
 
 
 MANY = settings(
