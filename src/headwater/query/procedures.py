@@ -79,15 +79,20 @@ def _optimize(work: Work, write: GovernedWrite, arguments: Mapping[str, Any]) ->
         plan = plan_optimize(
             io, parts.catalog.table(write.identifier).metadata, file_size_threshold=small
         )
-        committed = False
+        unneeded = plan.scratch + plan.outputs
         try:
             for number, step in enumerate(plan.steps):
                 _run_step(work, f"{work.query.id}-{number}", step.sql)
             if plan.steps:
                 _finish(parts, write.identifier, plan, actor)
-            committed = True
+            unneeded = plan.scratch
+        except HeadwaterError as exc:
+            if exc.code is ErrorCode.COMMIT_STATE_UNKNOWN:
+                # The commit may have been made; if it was not, the sweeper finds the outputs.
+                unneeded = plan.scratch
+            raise
         finally:
-            _remove(parts, plan.scratch if committed else plan.scratch + plan.outputs)
+            _remove(parts, unneeded)
         return Outcome(update_type="ALTER TABLE EXECUTE")
 
     return lambda: retrying(attempt)
