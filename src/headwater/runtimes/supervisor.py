@@ -52,12 +52,13 @@ class ChildExit:
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """What `headwater doctor` says of a child."""
+    """What `headwater doctor` says of a child; `failed_starts` counts those in a row just now."""
 
     name: str
     state: ChildState
     pid: int | None
     restarts: int
+    failed_starts: int
     last_exit: str | None
 
 
@@ -156,6 +157,7 @@ class Supervisor:
         self._state = ChildState.STOPPED
         self._child: Launched | None = None
         self._restarts = 0
+        self._failed_starts = 0
         self._last_exit: ChildExit | None = None
         self._threads: list[threading.Thread] = []
 
@@ -215,6 +217,7 @@ class Supervisor:
                 self._state,
                 self._child.pid if self._child else None,
                 self._restarts,
+                self._failed_starts,
                 str(self._last_exit) if self._last_exit else None,
             )
 
@@ -243,6 +246,7 @@ class Supervisor:
             child = self._launch()
         except OSError:
             log.exception("%s could not be started", self.name)
+            self._failed_starts += 1
             return
         self._set(ChildState.STARTING, child)
         if self._stopping.is_set():  # `stop` may have come before it could see the child
@@ -252,8 +256,10 @@ class Supervisor:
         except Exception:
             if not self._stopping.is_set():
                 log.exception("%s did not become ready", self.name)
+            self._failed_starts += 1
             child.signal(signal.SIGKILL)
         else:
+            self._failed_starts = 0
             self._set(ChildState.RUNNING, child)
         ended = child.wait()
         self._last_exit = ended

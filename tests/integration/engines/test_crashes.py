@@ -19,9 +19,12 @@ import psutil
 import pytest
 
 from headwater.engines.duckdb import engine as engine_module
+from headwater.engines.duckdb import pool as pool_module
 from headwater.engines.duckdb.engine import DuckDBEngine
 from headwater.engines.duckdb.protocol import HEADER
 from headwater.errors import ErrorCode, HeadwaterError
+from headwater.model.identifiers import TableIdentifier
+from headwater.model.scan import Decision, GovernedWrite, WriteOperation
 from headwater.settings import child_environment
 from integration.engines.conftest import plan, rows
 from integration.engines.test_statements import ENDLESS
@@ -127,6 +130,30 @@ def test_kills_at_random_moments_leave_nothing_behind(
     assert len(os.listdir("/proc/self/fd")) <= before
     left = [path for path in (tmp_path / "engine" / "spill").rglob("*") if path.is_file()]
     assert left == []
+
+
+def test_a_write_without_a_catalog_fails_and_holds_no_lease(make_engine: MakeEngine) -> None:
+    write = GovernedWrite(
+        TableIdentifier(("s",), "t"), "uuid", WriteOperation.OPTIMIZE, (), None, Decision("d", True)
+    )
+    with make_engine() as engine:
+        assert rows(engine, "SELECT 1") == [(1,)]
+        with pytest.raises(HeadwaterError) as unattached:
+            rows(engine, "SELECT 1", writes=(write,))
+        assert unattached.value.code is ErrorCode.ENGINE_FAILED, "there is no catalog here"
+        assert engine.leases.identity("engine-1.1") is None
+        assert rows(engine, "SELECT 2") == [(2,)]
+
+
+def test_workers_that_cannot_start_are_reported(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "child_environment", lambda: {"PYTHONHOME": "/nowhere"})
+    with make_engine() as engine:
+        with pytest.raises(HeadwaterError) as raised:
+            rows(engine, "SELECT 1")
+        assert raised.value.code is ErrorCode.ENGINE_FAILED
+        assert engine.status().trusted is None
 
 
 def test_spill_files_of_a_dead_worker_are_removed(make_engine: MakeEngine, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ class _Run:
             reason = self._reason
             self._sent = reason is None
         if reason is not None:
-            raise error(reason, _REASONS[reason], hint=_HINTS.get(reason))
+            raise self._stopped(reason)
         for message in messages:
             self.worker.connection.send(message)
 
@@ -311,9 +311,9 @@ class _Run:
                 raise self._failed(message)
             elif isinstance(message, Done):
                 self.end()
-                if self._reason is not None and self._reason is not ErrorCode.USER_CANCELED:
-                    raise error(self._reason, _REASONS[self._reason])
-                return message
+                if self._reason is ErrorCode.EXCEEDED_RESULT_SIZE:
+                    raise self._stopped(self._reason)
+                return message  # a stop that came too late: what was written is committed
             else:
                 return message
 
@@ -350,15 +350,15 @@ class _Run:
         worker.kill()
         worker.ended.wait(5.0)
         self.end()
-        if self._reason is not None:
-            return error(self._reason, _REASONS[self._reason], hint=_HINTS.get(self._reason))
-        log.error("%s failed in %s: %s", worker.name, self.plan.statement_id, failure)
         if self.plan.writes:
             return error(
                 ErrorCode.COMMIT_STATE_UNKNOWN,
                 "The engine worker died during the write, which is either done whole or not at all",
                 hint="look at the table's snapshots before you run it again",
             )
+        if self._reason is not None:
+            return self._stopped(self._reason)
+        log.error("%s failed in %s: %s", worker.name, self.plan.statement_id, failure)
         if not ours and _oom_kills() > self._oom_kills:
             return error(
                 ErrorCode.EXCEEDED_MEMORY_LIMIT,
@@ -379,8 +379,11 @@ class _Run:
         except ValueError:
             code = ErrorCode.ENGINE_FAILED
         if self._reason is not None and code is ErrorCode.USER_CANCELED:
-            return error(self._reason, _REASONS[self._reason], hint=_HINTS.get(self._reason))
+            return self._stopped(self._reason)
         return error(code, failed.message, hint=failed.hint)
+
+    def _stopped(self, reason: ErrorCode) -> HeadwaterError:
+        return error(reason, _REASONS[reason], hint=_HINTS.get(reason))
 
 
 class DuckDBResult:

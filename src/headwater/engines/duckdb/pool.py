@@ -141,8 +141,16 @@ class WorkerPool:
                         raise error(ErrorCode.ENGINE_FAILED, "The engine is shutting down")
                     if ticket.abandoned:
                         raise error(ErrorCode.USER_CANCELED, "The statement was canceled")
+                    if not self._alive and self._cannot_start():
+                        raise error(
+                            ErrorCode.ENGINE_FAILED,
+                            "The engine's workers do not start",
+                            hint="the server's log has the reason; headwater doctor may name it",
+                        )
                     left = deadline - time.monotonic()
-                    if left <= 0 or not self._changed.wait(left):
+                    if left > 0:
+                        self._changed.wait(min(left, 1.0))
+                    elif ticket.worker is None:
                         raise error(
                             ErrorCode.EXCEEDED_TIME_LIMIT,
                             "No engine worker became free within the statement's time limit",
@@ -173,6 +181,10 @@ class WorkerPool:
     def children(self) -> list[ChildStatus]:
         """The state of every worker process."""
         return [supervisor.status() for supervisor in self._supervisors]
+
+    def _cannot_start(self) -> bool:
+        """True when every worker has failed to start three times in a row."""
+        return all(child.failed_starts > 2 for child in self.children())
 
     def _hand_out(self) -> None:
         """Gives idle workers to those who wait, first come first served; the lock is held."""
