@@ -212,6 +212,32 @@ def test_register_takes_the_right_to_manage_grants(sales: Lake, ellen: Principal
         assert http.post("lake/namespaces/sales/register", json=body).status_code == 200
 
 
+def test_a_reader_gets_keys_that_only_read(lake: Lake) -> None:
+    with lake.http() as http:
+        http.post("lake/namespaces", json={"namespace": ["sales"]})
+        http.post("lake/namespaces/sales/tables", json={"name": "orders", "schema": SCHEMA})
+    if not lake.catalog.warehouse.root.startswith("s3://"):
+        with lake.http() as http:
+            assert http.get(f"{TABLE}/credentials").json() == {"storage-credentials": []}
+        return
+    ellen = lake.user("ellen")
+    rows = pa.table({"id": pa.array([1], pa.int64()), "city": ["Bern"]})
+    lake.pyiceberg().load_table("sales.orders").append(rows)
+    lake.sql("GRANT SELECT ON TABLE sales.orders TO ellen")
+    table = lake.pyiceberg(ellen).load_table("sales.orders")
+    assert table.scan().to_arrow().num_rows == 1
+    location = lake.catalog.table(ORDERS).location
+    denied = pytest.raises(OSError, match=r"ACCESS_DENIED|AccessDenied|Access Denied|403")
+    with denied, table.io.new_output(f"{location}/data/mine").create() as file:
+        file.write(b"x")
+    with lake.http(lake.token(ellen)) as http:
+        assert "storage-credentials" not in http.get(TABLE).json()
+        delegated = http.get(TABLE, headers={"x-iceberg-access-delegation": "vended-credentials"})
+        assert delegated.json()["storage-credentials"][0]["prefix"].startswith(location)
+        lake.sql("CREATE ROW FILTER f ON sales.orders USING (city = 'Bern') TO ellen")
+        failed(http.get(f"{TABLE}/credentials"), 403, "ForbiddenException")
+
+
 # --- engine workers -----------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from headwater.catalog.requirements import is_create
 from headwater.engines.engine import WriteLeases
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.iceberg_rest.wire import Call
-from headwater.governance.access import Access
+from headwater.governance.access import Access, AccessRequest
 from headwater.model.identifiers import TableIdentifier
 from headwater.model.principal import Actor
 from headwater.model.privilege import Privilege, Securable
@@ -95,9 +95,7 @@ class Permits:
                 actor, write = self._lease(call, change.identifier)
                 _check_lease(change, write)
                 continue
-            for operation in sorted(operations(change)):
-                call.access.write(change.identifier, operation)
-            if WriteOperation.CREATE not in operations(change):
+            if not _write(call.access, change):
                 self.load(call, change.identifier)
         if call.access is not None:
             return call.access.actor()
@@ -134,6 +132,22 @@ class Permits:
         client = f"engine worker {worker}"
         actor = Actor(principal.id, principal.name, call.request_id, write.decision.id, client)
         return actor, write
+
+
+def _write(access: AccessRequest, change: TableChange) -> bool:
+    """Leave for a change's operations; False when they do not tell whether the table is restricted.
+
+    Decisions on a whole table (ALTER) refuse a restricted one by themselves, and those that read
+    (DELETE, MERGE) come with a scan; looking a second time would cost a commit two more reads.
+    """
+    told = False
+    for operation in sorted(operations(change)):
+        write = access.write(change.identifier, operation)
+        if write.scan is not None and write.scan.is_restricted:
+            raise restricted(change.identifier)
+        whole = operation in (WriteOperation.ALTER, WriteOperation.CREATE)
+        told = told or whole or write.scan is not None
+    return told
 
 
 def _check_lease(change: TableChange, write: GovernedWrite) -> None:
