@@ -23,7 +23,7 @@ from headwater.catalog.schema import current_schema, resolve_snapshot
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.audit import AuditLog
 from headwater.governance.browse import Browser, view_columns
-from headwater.governance.decide import Node, Path, Rights, impersonation_id, rights
+from headwater.governance.decide import EXISTS_BY, Node, Path, Rights, impersonation_id, rights
 from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.redact import redacted, statement_hash
 from headwater.governance.resolve import (
@@ -128,16 +128,17 @@ class Access:
         path: Path,
         fields: list[dict[str, Any]],
         schema_key: Any,
+        by: tuple[Privilege, ...],
     ) -> Restriction:
         """`restrict`, remembered for this policy epoch and table state."""
         callers = tuple((s.principal.id, s.role, s.active, s.held) for s in subjects)
-        key = (loaded.uuid, loaded.metadata_location, schema_key, path, callers)
+        key = (loaded.uuid, loaded.metadata_location, schema_key, path, callers, by)
         with self._lock:
             if state.epoch != self._epoch or len(self._restrictions) > _CACHE_SIZE:
                 self._restrictions, self._epoch = {}, state.epoch
             known = self._restrictions.get(key)
         if known is None:
-            known = restrict(state, subjects, loaded.uuid, path, fields)
+            known = restrict(state, subjects, loaded.uuid, path, fields, by)
             with self._lock:
                 if state.epoch == self._epoch:
                     self._restrictions[key] = known
@@ -257,7 +258,8 @@ class AccessRequest:
         seen = rights(self.state, self.subject, path)
         for privilege in operation.privileges:
             self._require(seen, privilege, identifier, SecurableKind.TABLE)
-        target = self._target(identifier, CURRENT, (self.subject,), path, seen)
+        by = (*EXISTS_BY, *operation.privileges)
+        target = self._target(identifier, CURRENT, (self.subject,), path, seen, by)
         fields = current_schema(target.loaded.metadata)["fields"]
         securable = Securable.table(identifier)
         try:
@@ -275,7 +277,9 @@ class AccessRequest:
             columns=[column.name for column in assignable],
             policies=list(target.restriction.policies),
         )
-        reads = Privilege.SELECT in operation.privileges
+        read = None
+        if Privilege.SELECT in operation.privileges:
+            read = self._target(identifier, CURRENT, (self.subject,), path, seen)
         return GovernedWrite(
             identifier=target.loaded.identifier,
             table_uuid=target.loaded.uuid,
@@ -283,7 +287,7 @@ class AccessRequest:
             columns=assignable,
             row_filter=target.restriction.row_filter,
             decision=decision,
-            scan=self._scan_of(identifier, CURRENT, target, decision) if reads else None,
+            scan=self._scan_of(identifier, CURRENT, read, decision) if read else None,
             masked_columns=frozenset(
                 column.name for column in target.restriction.columns if column.mask
             ),
@@ -407,6 +411,7 @@ class AccessRequest:
         subjects: tuple[Subject, ...],
         path: Path,
         seen: Rights,
+        by: tuple[Privilege, ...] = (Privilege.SELECT,),
     ) -> _Target:
         loaded = self._access.catalog.table(identifier)
         if loaded.uuid != path[0].id:
@@ -419,7 +424,13 @@ class AccessRequest:
         schema = schema_read(loaded.metadata, None if at.is_current else snapshot_id)
         try:
             restriction = self._access.restriction(
-                self.state, subjects, loaded, path, schema["fields"], schema.get("schema-id")
+                self.state,
+                subjects,
+                loaded,
+                path,
+                schema["fields"],
+                schema.get("schema-id"),
+                by,
             )
         except HeadwaterError as exc:
             self._record_refusal("SELECT", Securable.table(identifier), exc.message)
@@ -526,7 +537,9 @@ class AccessRequest:
         )
 
     def _missing(self, identifier: TableIdentifier) -> HeadwaterError:
-        self._record_refusal("SELECT", Securable.table(identifier), "not found or not visible")
+        exists = self._access.catalog.entry(identifier) is not None
+        reason = "it exists, but not for the caller" if exists else "it does not exist"
+        self._record_refusal("SELECT", Securable.table(identifier), reason)
         return table_not_found(identifier, self._access.browser.suggest(self.identity, identifier))
 
     def not_found(self, securable: Securable) -> HeadwaterError:

@@ -14,6 +14,7 @@ from headwater.catalog.schema import current_schema
 from headwater.governance.access import AccessRequest
 from headwater.governance.audit import AuditLog
 from headwater.governance.decide import (
+    EXISTS_BY,
     Column,
     Node,
     Path,
@@ -69,7 +70,11 @@ class Authority:
         loaded = self._catalog.table(TableIdentifier(securable.namespace, securable.name or ""))
         fields = current_schema(loaded.metadata)["fields"]
         columns = [Column(field["id"], field["name"]) for field in fields]
-        visible = columns if seen.allows(Privilege.MANAGE_GRANTS) else seen.visible_columns(columns)
+        visible = (
+            columns
+            if seen.allows(Privilege.MANAGE_GRANTS)
+            else seen.visible_columns(columns, EXISTS_BY)
+        )
         return Target(securable, path, fields, frozenset(column.field_id for column in visible))
 
     def principal_target(self, principal: Principal) -> Target:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import LoadedView, ObjectKind, TableEntry
 from headwater.catalog.schema import current_schema, schema_by_id
-from headwater.governance.decide import rights
+from headwater.governance.decide import EXISTS_BY, rights
 from headwater.governance.resolve import Paths, schema_not_found, table_not_found
 from headwater.governance.restrict import restrict, scan_column
 from headwater.governance.state import PolicyStore, State, Subject
@@ -77,7 +77,7 @@ class Browser:
             return view_columns(self._catalog.view(identifier))
         loaded = self._catalog.table(identifier)
         fields = current_schema(loaded.metadata)["fields"]
-        return restrict(state, [subject], loaded.uuid, path, fields).columns
+        return restrict(state, [subject], loaded.uuid, path, fields, EXISTS_BY).columns
 
     def suggest(self, identity: Identity, identifier: TableIdentifier) -> str | None:
         """A visible table or view with a name like that one, for "did you mean"."""

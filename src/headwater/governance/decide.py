@@ -30,6 +30,9 @@ ORDINARY = frozenset(Privilege) - {
 COLUMN_PRIVILEGES = frozenset({Privilege.SELECT, Privilege.INSERT, Privilege.UPDATE})
 """What can be granted and denied on single columns."""
 
+EXISTS_BY = (Privilege.SELECT, Privilege.INSERT, Privilege.UPDATE, Privilege.DESCRIBE)
+"""The privileges that let a column exist for its holder: who may write it knows its name."""
+
 _CONTAINER_ONLY = frozenset(
     {Privilege.CREATE_SCHEMA, Privilege.CREATE_TABLE, Privilege.CREATE_VIEW}
 )
@@ -98,21 +101,18 @@ class Rights:
             and bool(self.columns.get(privilege))
         )
 
-    def visible_columns(self, columns: Sequence[Column]) -> tuple[Column, ...]:
-        """The columns that exist for the caller, in order; `columns` are all of the schema.
+    def visible_columns(
+        self, columns: Sequence[Column], by: Collection[Privilege] = (Privilege.SELECT,)
+    ) -> tuple[Column, ...]:
+        """The columns that one of the privileges covers, in order; `columns` are all there are.
 
-        A reader sees what SELECT covers; a principal without any SELECT sees what it may write. A
-        deny that was bound to a column since dropped also hides a new column of that name.
+        A deny of SELECT that was bound to a column since dropped also hides a new column of its
+        name.
         """
-        sees = (
-            (Privilege.SELECT,)
-            if self.some(Privilege.SELECT)
-            else (Privilege.INSERT, Privilege.UPDATE, Privilege.DESCRIBE)
-        )
         return tuple(
             column
             for column in self._not_hidden(columns)
-            if any(self.allows(privilege, column) for privilege in sees)
+            if any(self.allows(privilege, column) for privilege in by)
         )
 
     def undenied_columns(self, columns: Sequence[Column]) -> tuple[Column, ...]:

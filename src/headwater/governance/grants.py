@@ -46,6 +46,21 @@ class Grants:
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
 
+    def check(
+        self,
+        request: AccessRequest,
+        target: Target,
+        effect: str,
+        privilege: Privilege,
+        columns: Sequence[str],
+    ) -> None:
+        """Raises what `grant` or `deny` (`effect`) would, and changes nothing."""
+        fields = columns_of(target, privilege, columns)
+        if effect == "grant":
+            self._may_grant(request, target, privilege, fields)
+        elif effect == "deny":
+            self._authority.must_manage(request, target)
+
     def grant(
         self,
         request: AccessRequest,
@@ -99,15 +114,18 @@ class Grants:
         Needs MANAGE GRANTS; a grant may also be removed by who made it. Removing what is not there
         does nothing.
         """
-        ids = [column.field_id for column in columns_of(target, privilege, columns)] or [0]
+        ids = [column.field_id for column in columns_of(target, privilege, columns)]
         table = tables.privilege_grant
         matches = (
             (table.c.principal_id == of.id)
             & (table.c.object_id == target.id)
             & (table.c.effect == effect)
-            & table.c.field_id.in_(ids)
         )
-        if privilege is not Privilege.ALL or effect == "deny":
+        if ids or effect == "deny":
+            # Taking a whole privilege away takes it from single columns too, but lifting a whole
+            # deny does not lift those on columns.
+            matches &= table.c.field_id.in_(ids or [0])
+        if privilege is not Privilege.ALL:
             matches &= table.c.privilege == privilege.value
         if not self._authority.manages(request, target):
             if effect == "deny":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from headwater.errors import ErrorCode, error
 from headwater.governance.decide import Column, Path, filters, masks, rights, strictest
 from headwater.governance.expressions import Caller, compile_expression, field_ids
 from headwater.governance.state import Policy, State, Subject
+from headwater.model.privilege import Privilege
 from headwater.model.scan import ColumnMask, EnforcementLevel, MaskAction, ScanColumn
 
 Field = Mapping[str, Any]
@@ -38,13 +39,18 @@ class Restriction:
 
 
 def restrict(
-    state: State, subjects: Sequence[Subject], table_uuid: str, path: Path, fields: Sequence[Field]
+    state: State,
+    subjects: Sequence[Subject],
+    table_uuid: str,
+    path: Path,
+    fields: Sequence[Field],
+    by: Collection[Privilege] = (Privilege.SELECT,),
 ) -> Restriction:
     """What all the subjects may see in common of a schema; fails closed.
 
-    One subject for a direct read; through views, the caller and each definer: `subjects[0]` is the
-    caller. Raises PERMISSION_DENIED when a filter or mask needs a column that the schema lacks, or
-    when masks conflict.
+    One subject for a direct read; through views, the caller (`subjects[0]`) and each definer. `by`
+    are the privileges of which a column needs one. Raises PERMISSION_DENIED when a filter or mask
+    needs a column that the schema lacks, or when masks conflict.
     """
     everything = [Column(field["id"], field["name"]) for field in fields]
     present = [column.field_id for column in everything]
@@ -55,7 +61,7 @@ def restrict(
             # A view's caller needs no grant on the base table, but its denies there count.
             visible &= {column.field_id for column in seen.undenied_columns(everything)}
         else:
-            visible &= {column.field_id for column in seen.visible_columns(everything)}
+            visible &= {column.field_id for column in seen.visible_columns(everything, by)}
     names = {field["id"]: field["name"] for field in fields}
     used: set[int] = set()
     applied: list[str] = []

@@ -146,8 +146,10 @@ class GovernanceStatements:
         self, statement: GrantPrivileges, request: AccessRequest, schema: Namespace | None
     ) -> None:
         target = self._target(request, statement.on, schema)
-        for to in statement.to:
-            principal = _principal(request.state, to)
+        principals = [_principal(request.state, to) for to in statement.to]
+        for item in statement.privileges:
+            self._grants.check(request, target, statement.effect, item.privilege, item.columns)
+        for principal in principals:
             for item in statement.privileges:
                 if statement.effect == "grant":
                     self._grants.grant(

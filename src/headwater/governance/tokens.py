@@ -131,20 +131,22 @@ def _refused(message: str) -> Exception:
 
 def _load_key(path: Path) -> OKPKey:
     """The key of a file; makes one when there is none. Two servers never race: one owns a home."""
-    try:
-        found = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             raise error(
                 ErrorCode.HOME_NOT_WRITABLE,
                 f"the signing key {path.name} is open to others (mode {mode:o})",
                 hint=f"chmod 600 {path}, or delete it to make a new one (all tokens end)",
-            ) from None
+            )
         return OKPKey.import_key(json.loads(path.read_text(encoding="utf-8")))
     key = OKPKey.generate_key("Ed25519")
-    with os.fdopen(found, "w", encoding="utf-8") as file:
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    opened = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(opened, "w", encoding="utf-8") as file:
         json.dump(key.as_dict(private=True), file)
         file.flush()
         os.fsync(file.fileno())
+    partial.rename(path)
     return key

@@ -55,7 +55,8 @@ class Lake:
         )
         self.store = PolicyStore(database)
         self.directory = Directory(database, self.store, self.audit)
-        self.tokens = Tokens(folder / "token.key", self.store)
+        self.key_path = folder / "token.key"
+        self.tokens = Tokens(self.key_path, self.store)
         self.access = Access(self.catalog, self.store, self.audit, Paths(self.catalog))
         self.statements = GovernanceStatements(self.access)
         self._requests = itertools.count(1)
