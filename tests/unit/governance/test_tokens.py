@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OctKey, OKPKey
+from joserfc.jwk import OKPKey
 
 from headwater.errors import ErrorCode, HeadwaterError, UserError
 from headwater.governance.tokens import AUDIENCE, ENGINE_AUDIENCE, Tokens
@@ -96,9 +97,11 @@ def test_other_algorithms_and_keys_are_refused(lake: Lake) -> None:
     refused(lake, f"{part({'alg': 'none'})}.{part(payload)}.")
     refused(lake, f"{part({'alg': 'None', 'typ': 'JWT'})}.{part(payload)}.AAAA")
     public = key_of(lake).as_dict(private=False)
-    for secret in (json.dumps(public), public["x"], key_of(lake).as_pem(private=False).decode()):
-        forged = jwt.encode({"alg": "HS256"}, payload, OctKey.import_key(secret))
-        refused(lake, forged)
+    # joserfc itself would not sign with a public key as an HMAC secret; an attacker does.
+    for secret in (json.dumps(public).encode(), key_of(lake).as_pem(private=False)):
+        signed = f"{part({'alg': 'HS256'})}.{part(payload)}"
+        digest = hmac.digest(secret, signed.encode(), "sha256")
+        refused(lake, f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}")
     stranger = OKPKey.generate_key("Ed25519")
     refused(lake, jwt.encode({"alg": "Ed25519"}, payload, stranger, algorithms=["Ed25519"]))
     embedded = {"alg": "Ed25519", "jwk": stranger.as_dict(private=False), "kid": "../../etc/passwd"}
