@@ -250,8 +250,9 @@ def _bound(cursor: Cursor) -> tuple[tuple[PrincipalName, ...], tuple[PrincipalNa
 def _action(cursor: Cursor) -> str:
     """The name of a mask action: `show-last-4`, `show_last_4` or `'show-last-4'`."""
     start = cursor.index
-    parts = []
-    while not cursor.at_end and not cursor.looking_at("TO"):
+    parts: list[str] = []
+    # The TO of `mask-to-fixed-value` follows a hyphen, the one that ends the action does not.
+    while not cursor.at_end and (parts[-1:] == ["-"] or not cursor.looking_at("TO")):
         token = cursor.peek()
         assert token is not None
         parts.append(token.text)
