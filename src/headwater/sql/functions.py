@@ -43,26 +43,26 @@ TYPED = _words(
     GroupingId Hex Hour If Initcap IsInf IsNan JSONArray JSONArrayContains JSONExtract
     JSONExtractArray JSONExtractScalar JSONFormat JSONKeys JSONObject JSONType Kurtosis Lag Last
     LastDay LastValue Lead Least Left Length Levenshtein List Ln Localtime Localtimestamp Log
-    LogicalAnd LogicalOr Lower LowerHex MakeInterval Map MapCat MapContainsKey MapFromEntries
-    MapKeys MapSize Max MD5 MD5Digest Median Min Minute Mode Month Monthname MonthsBetween Nanvl
+    LogicalAnd LogicalOr Lower LowerHex MD5 MD5Digest MakeInterval Map MapCat MapContainsKey
+    MapFromEntries MapKeys MapSize Max Median Min Minute Mode Month Monthname MonthsBetween Nanvl
     NthValue Ntile Nullif Nvl2 Or Overlay Pad ParseDatetime ParseJSON PercentRank PercentileCont
     PercentileDisc Pi Pow Quantile Quarter Radians Rand Rank Reduce RegexpCount RegexpExtract
     RegexpExtractAll RegexpFullMatch RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx
     RegrAvgy RegrCount RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace
-    Reverse Right Rint Round RowNumber SessionUser SHA SHA1Digest SHA2 SHA2Digest Second Sign Sin
+    Reverse Right Rint Round RowNumber SHA SHA1Digest SHA2 SHA2Digest Second SessionUser Sign Sin
     Sinh Skewness SortArray Space Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
-    StrPosition StrToDate StrToMap StrToTime StrToUnix StringToArray Struct StructExtract Substring
-    SubstringIndex Sum Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToMap StrToTime TimeToStr
+    StrPosition StrToDate StrToMap StrToTime StrToUnix StringToArray Struct StructExtract
+    Substring SubstringIndex Sum Tan Tanh Time TimeFromParts TimeStrToDate TimeStrToTime TimeToStr
     TimeToUnix Timestamp TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc
     ToArray ToBase64 ToMap Transform Translate Trim Trunc Try TryCast TsOrDiToDi TsOrDsAdd
-    TsOrDsDiff TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate UnixMicros
-    UnixMillis UnixSeconds UnixToStr UnixToTime Unnest Upper Uuid VarMap Variance VariancePop Week
-    WeekOfYear WidthBucket Xor Year YearOfWeek YearOfWeekIso
+    TsOrDsDiff TsOrDsToDate TsOrDsToTime TsOrDsToTimestamp Typeof Unhex Unicode UnixDate
+    UnixMicros UnixMillis UnixSeconds UnixToStr UnixToTime Unnest Upper Uuid VarMap Variance
+    VariancePop Week WeekOfYear WidthBucket Xor Year YearOfWeek YearOfWeekIso
     """
 )
 """Classes of sqlglot's known functions that may be used."""
 
-_EXPRESSIONS = _words(
+EXPRESSIONS = _words(
     """
     Add Alias All Any AtTimeZone Between BitwiseAnd BitwiseLeftShift BitwiseNot BitwiseOr
     BitwiseRightShift BitwiseXor Boolean Bracket ColumnDef Cube DPipe DataType DataTypeParam
@@ -111,7 +111,7 @@ def check_node(node: exp.Expr, dialect: Dialect) -> None:
                 f"the type {node.sql(dialect=str(dialect))[:60]} is not supported",
                 position=node_position(node),
             )
-    elif kind not in _EXPRESSIONS:
+    elif kind not in EXPRESSIONS:
         raise error(
             ErrorCode.NOT_SUPPORTED,
             f"{kind} is not supported in an expression",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.scan import ColumnMask, MaskAction, ScanColumn
+from headwater.sql.trees import engine_expression
 from headwater.sql.types import duckdb_type
 
 _FIXED: dict[str, str] = {
@@ -100,7 +100,7 @@ def _hex(key: str) -> str:
 
 
 def _fill(text: str, value: exp.Expr) -> exp.Expr:
-    tree = sqlglot.parse_one(text, dialect="duckdb")
+    tree = engine_expression(text)
     return tree.transform(
         lambda node: value.copy() if isinstance(node, exp.Column) and node.name == "_" else node,
         copy=False,
@@ -109,7 +109,7 @@ def _fill(text: str, value: exp.Expr) -> exp.Expr:
 
 def _expression(column: ScanColumn, of: ColumnMask, value: exp.Expr) -> exp.Expr:
     """A mask of the administrator's own: cast to the column's type, NULL kept."""
-    tree = sqlglot.parse_one(f"({of.expression})", dialect="duckdb")
+    tree = engine_expression(of.expression or "NULL")
     kind = exp.DataType.build(duckdb_type(column.type), dialect="duckdb")
     return exp.Case(
         ifs=[

@@ -68,7 +68,7 @@ def parse(text: str, dialect: Dialect) -> ParsedStatement:
         raise error(ErrorCode.SYNTAX_ERROR, "the statement is empty", hint="try SELECT 1")
     first = tokens[0].text.split()[0].upper()
     if first in _TREE_WORDS:
-        return _from_tree(parse_tree(text, dialect), dialect)
+        return _from_tree(parse_tree(text, dialect, tokens), dialect)
     cursor = Cursor.over(text, dialect)
     for place, token in enumerate(cursor.tokens):
         if token.token_type is TokenType.SEMICOLON and not cursor.looking_at("PREPARE"):

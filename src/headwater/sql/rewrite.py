@@ -14,15 +14,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 
-import sqlglot
 from sqlglot import exp
 
 from headwater.model.scan import GovernedScan, ScanColumn
 from headwater.sql.masks import mask
 from headwater.sql.prune import prune
 from headwater.sql.relations import Bound, Leaf, ScanRelation
-from headwater.sql.trees import guarded
-from headwater.sql.types import duckdb_type
+from headwater.sql.trees import engine_expression, guarded
+from headwater.sql.types import data_type
 
 
 def govern(bound: Bound, *, query_key: str | None = None) -> exp.Expr:
@@ -111,7 +110,7 @@ def scan_query(scan: GovernedScan, names: Iterable[str], query_key: str) -> exp.
         from_=exp.From(this=_read(scan)),
     )
     if scan.row_filter is not None:
-        predicate = sqlglot.parse_one(f"({scan.row_filter})", dialect="duckdb")
+        predicate = engine_expression(scan.row_filter)
         select.set("where", exp.Where(this=predicate))
     return select
 
@@ -139,9 +138,7 @@ def _read(scan: GovernedScan) -> exp.Table:
 def _empty(columns: Iterable[ScanColumn]) -> exp.Select:
     nothing = [
         exp.Alias(
-            this=exp.Cast(
-                this=exp.Null(), to=exp.DataType.build(duckdb_type(column.type), dialect="duckdb")
-            ),
+            this=exp.Cast(this=exp.Null(), to=data_type(column.type).copy()),
             alias=exp.to_identifier(column.name, quoted=True),
         )
         for column in columns

@@ -22,7 +22,7 @@ class Field:
     def read(self) -> exp.Expr:
         """A fresh tree that reads the column, its type set."""
         node = self.node.copy()
-        node.type = self.type.copy()
+        node.type = self.type
         return node
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import sqlglot
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, Position, error
@@ -14,6 +13,7 @@ from headwater.model.statement import Dialect
 from headwater.sql.hints import did_you_mean
 from headwater.sql.masks import mask
 from headwater.sql.scope import Field, Source
+from headwater.sql.trees import engine_expression
 from headwater.sql.types import data_type, duckdb_type
 
 ROW_FILTER_VIOLATION = "headwater: a new row violates the row filter"
@@ -109,7 +109,7 @@ class Target:
         return self._filter_over(self._stored)
 
     def _filter_over(self, read: Callable[[str], exp.Expr]) -> exp.Expr:
-        predicate = sqlglot.parse_one(f"({self.write.row_filter})", dialect="duckdb")
+        predicate = engine_expression(self.write.row_filter or "")
         for column in list(predicate.find_all(exp.Column)):
             first, *rest = [part.name for part in column.parts]
             value: exp.Expr = read(first)
@@ -143,7 +143,7 @@ class Target:
         """Folded names of the columns that the row filter reads."""
         if self.write.row_filter is None:
             return set()
-        predicate = sqlglot.parse_one(f"({self.write.row_filter})", dialect="duckdb")
+        predicate = engine_expression(self.write.row_filter or "")
         return {column.parts[0].name.casefold() for column in predicate.find_all(exp.Column)}
 
     def assignable(self, name: str, position: Position | None) -> ScanColumn:

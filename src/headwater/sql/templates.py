@@ -100,6 +100,7 @@ AGGREGATES: dict[Dialect, dict[str, tuple[str, str]]] = {
 """Aggregate functions: `name/arity` → (template of the call, template around it)."""
 
 _OWN = """
+    millisecond
     mod power truncate bit_count len list_filter list_transform list_reduce list_concat list_sum
     list_avg list_min list_max list_distinct list_unique list_sort list_reverse_sort list_reverse
     list_contains list_position list_extract list_element list_slice list_value list_zip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
+import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
@@ -37,9 +39,13 @@ def guarded(function: Callable[[], Result]) -> Result:
         raise too_deep() from None
 
 
-def parse_tree(text: str, dialect: Dialect) -> exp.Expr:
-    """The tree of exactly one statement that sqlglot knows; SYNTAX_ERROR otherwise."""
-    tokens = tokenize(text, dialect)
+def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -> exp.Expr:
+    """The tree of exactly one statement that sqlglot knows; SYNTAX_ERROR otherwise.
+
+    `tokens` are the text's, when it was split already.
+    """
+    if tokens is None:
+        tokens = tokenize(text, dialect)
     while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
         tokens.pop()
     if not tokens:
@@ -150,6 +156,16 @@ def is_query(tree: exp.Expr) -> bool:
     return isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery | exp.Values)
 
 
+@lru_cache(maxsize=1024)
+def _engine_expression(text: str) -> exp.Expr:
+    return sqlglot.parse_one(f"({text})", dialect="duckdb")
+
+
+def engine_expression(text: str) -> exp.Expr:
+    """The tree of an expression of our own in DuckDB's dialect: a policy's, never a user's."""
+    return _engine_expression(text).copy()
+
+
 def parse_expression(text: str, dialect: Dialect) -> exp.Expr:
     """The tree of a scalar expression, such as a row filter or a DEFAULT."""
     blank = re.match(r"\s*", text)
@@ -222,13 +238,18 @@ def _nearby_hint(details: dict[str, object], found: str | None) -> str | None:
 
 def node_position(node: exp.Expr) -> Position | None:
     """Where a node stands in its statement's text, if sqlglot knows."""
-    for candidate in (node, *node.find_all(exp.Identifier)):
-        line, column = candidate.meta.get("line"), candidate.meta.get("col")
-        if isinstance(line, int) and isinstance(column, int):
-            start, end = candidate.meta.get("start"), candidate.meta.get("end")
-            width = end - start if isinstance(start, int) and isinstance(end, int) else 0
-            return Position(line, max(1, column - width))
-    return None
+    found: exp.Expr | None = node
+    inner = node.args.get("this")
+    if "line" not in node.meta:
+        found = inner if isinstance(inner, exp.Identifier) else node.find(exp.Identifier)
+    if found is None:
+        return None
+    line, column = found.meta.get("line"), found.meta.get("col")
+    if not isinstance(line, int) or not isinstance(column, int):
+        return None
+    start, end = found.meta.get("start"), found.meta.get("end")
+    width = end - start if isinstance(start, int) and isinstance(end, int) else 0
+    return Position(line, max(1, column - width))
 
 
 def table_name(node: exp.Expr) -> Name:

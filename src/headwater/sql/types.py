@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -155,8 +156,15 @@ def quote_if_needed(name: str) -> str:
 
 
 def data_type(iceberg: Any) -> exp.DataType:
-    """sqlglot's type for an Iceberg type, as DuckDB holds it."""
-    if isinstance(iceberg, str) and iceberg in ("geometry", "geography"):
+    """sqlglot's type for an Iceberg type, as DuckDB holds it; shared, so never change it."""
+    if isinstance(iceberg, str):
+        return _primitive(iceberg)
+    return exp.DataType.build(duckdb_type(iceberg), dialect="duckdb")
+
+
+@lru_cache(maxsize=4096)
+def _primitive(iceberg: str) -> exp.DataType:
+    if iceberg in ("geometry", "geography"):
         return T.UNKNOWN.into_expr()
     return exp.DataType.build(duckdb_type(iceberg), dialect="duckdb")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from unit.sql.lake import IDENTITY
 
 from headwater.model.identifiers import SnapshotRef, TableIdentifier
 from headwater.model.scan import Decision, EnforcementLevel, GovernedScan, ScanColumn
@@ -23,6 +22,7 @@ from headwater.sql.rewrite import govern
 from headwater.sql.statements import Name, Query
 from headwater.sql.transpile import emit
 from headwater.sql.types import parse_type
+from unit.sql.lake import IDENTITY
 
 QUERIES = re.split(
     r"^-- .*$",
@@ -38,9 +38,7 @@ class Tpch:
 
     def __init__(self, folder: Path) -> None:
         generator = Path(sys.executable).with_name("tpchgen-cli")
-        subprocess.run(
-            [generator, "parquet", "-s", "0.01", "--output-dir", folder], check=True
-        )
+        subprocess.run([generator, "parquet", "-s", "0.01", "--output-dir", folder], check=True)
         self.db = duckdb.connect(config={"threads": 1})
         self.scans: dict[str, GovernedScan] = {}
         for table in TABLES:
