@@ -66,9 +66,9 @@ class SpecRun:
             if record.kind != "error":
                 return f"unexpected {exc}"
             code, *rest = record.words
-            assert code in ErrorCode.__members__, f"there is no error code {code}"
+            assert code in {*ErrorCode, "USER"}, f"there is no error code {code}"
             pattern = " ".join(rest)
-            if exc.code != code:
+            if code != (exc.code if code in ErrorCode.__members__ else exc.code.kind):
                 return f"expected {code}, got {exc}"
             if pattern and not re.search(pattern, str(exc)):
                 return f"expected {code} matching {pattern!r}, got {exc}"
@@ -94,6 +94,7 @@ class SpecRun:
             self.variables[record.words[0]] = cell(rows[0][0])
             return None
         got = ["|".join(cell(value) for value in row) for row in rows]
+        got = "\n".join(got).splitlines()
         expected = [self._filled(row) for row in record.expected or ()]
         if "rowsort" in record.words:
             got, expected = sorted(got), sorted(expected)

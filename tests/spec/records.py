@@ -8,7 +8,8 @@ A file is a list of records with blank lines between them; lines that start with
     statement ok                 the statement succeeds
     statement count N            … and says that N rows changed
     query [rowsort] [dialect=D]  the statement's rows, after `----`: cells with `|` between them
-    error CODE [REGEX]           the statement fails with that code (and such a message)
+    error CODE [REGEX]           the statement fails with that code (and such a message); USER is
+                                 any code that says the statement is at fault
     let NAME                     keeps the first cell of a query; `${NAME}` stands for it below
 
 `${schema}` is the file's own schema, which is the session's schema, too.

@@ -46,17 +46,10 @@ def requirements(metadata: Mapping[str, Any]) -> list[Json]:
     ]
 
 
-def updates(
-    metadata: Mapping[str, Any],
-    actions: Iterable[AlterAction],
-    visible: frozenset[int] | None = None,
-) -> list[Json]:
-    """The updates that carry out the actions; empty when there is nothing to do.
-
-    `visible` are the field ids of the columns that the caller may see; None means all.
-    """
+def updates(metadata: Mapping[str, Any], actions: Iterable[AlterAction]) -> list[Json]:
+    """The updates that carry out the actions; empty when there is nothing to do."""
     change = SchemaChange(
-        current_schema(metadata), metadata["last-column-id"], metadata["format-version"], visible
+        current_schema(metadata), metadata["last-column-id"], metadata["format-version"]
     )
     before = deepcopy(change.schema)
     others: list[Json] = []

@@ -190,12 +190,11 @@ def alter_table(work: Work, statement: AlterTable) -> Task:
     identifier = write.identifier
     if isinstance(first, RenameTo):
         return _rename(work, identifier, first)
-    visible = frozenset(column.field_id for column in write.columns)
     actor = work.request.actor()
 
     def change() -> Outcome:
         metadata = catalog.table(identifier).metadata
-        found = updates(metadata, statement.actions, visible)
+        found = updates(metadata, statement.actions)
         if found:
             catalog.commit(identifier, requirements(metadata), found, actor)
         return done

@@ -74,22 +74,15 @@ def field(column: ColumnDefinition, next_id: Callable[[], int], format_version: 
 class SchemaChange:
     """A schema being changed; `schema` is the result, `last_id` the highest field id given out.
 
-    `visible` holds the ids of the columns that the caller may see (None: all); others are not
-    found.
+    Who changes a definition sees the whole table (governance refuses others), so every column can
+    be named and suggested.
     """
 
-    def __init__(
-        self,
-        schema: Mapping[str, Any],
-        last_id: int,
-        format_version: int,
-        visible: frozenset[int] | None = None,
-    ) -> None:
+    def __init__(self, schema: Mapping[str, Any], last_id: int, format_version: int) -> None:
         self.schema: Json = deepcopy(dict(schema))
         self.schema.pop("schema-id", None)
         self.last_id = last_id
         self._version = format_version
-        self._visible = visible
 
     def next_id(self) -> int:
         """A field id that the table never used."""
@@ -196,7 +189,7 @@ class SchemaChange:
             target = next(
                 (f for f in struct["fields"] if f["name"].casefold() == name.casefold()), None
             )
-            if target is None or (step == 0 and not self._sees(target)):
+            if target is None:
                 return None
             if step == len(path) - 1:
                 return struct, target
@@ -216,10 +209,7 @@ class SchemaChange:
         )
 
     def _names(self) -> Iterator[str]:
-        return (f["name"] for f in self.schema["fields"] if self._sees(f))
-
-    def _sees(self, column: Json) -> bool:
-        return self._visible is None or column["id"] in self._visible
+        return (f["name"] for f in self.schema["fields"])
 
 
 def _is_wider(old: Any, new: Any) -> bool:

@@ -92,6 +92,8 @@ class TableOperations:
         metadata = None
         if call.query.get("snapshots") == "refs":
             metadata = orjson.dumps(_with_referenced_snapshots(loaded.metadata))
+        elif call.identity.engine_worker is not None and loaded.metadata["default-sort-order-id"]:
+            metadata = orjson.dumps(_unsorted(loaded.metadata))
         return self._reply(call, loaded, permit, metadata=metadata, etag=etag)
 
     def exists(self, call: Call) -> Reply:
@@ -227,6 +229,19 @@ def _with_referenced_snapshots(metadata: dict[str, Any]) -> dict[str, Any]:
     named = {ref["snapshot-id"] for ref in (metadata.get("refs") or {}).values()}
     kept = [s for s in metadata.get("snapshots") or () if s["snapshot-id"] in named]
     return {**metadata, "snapshots": kept}
+
+
+def _unsorted(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata without a write order, for DuckDB: it refuses to write to a table that has one.
+
+    An order is advice to writers (Iceberg table spec, "Sorting"): files say themselves whether they
+    follow it.
+    """
+    return {
+        **metadata,
+        "default-sort-order-id": 0,
+        "sort-orders": [{"order-id": 0, "fields": []}],
+    }
 
 
 def _credentials(vended: VendedCredentials) -> dict[str, Any]:
