@@ -152,11 +152,14 @@ def _write(access: AccessRequest, change: TableChange) -> bool:
 
 def _check_lease(change: TableChange, write: GovernedWrite) -> None:
     """An engine's statement changes data, or makes its table; definitions never come this way."""
-    if write.operation is WriteOperation.CREATE:
-        return
-    actions = {update.get("action") for update in change.updates}
-    appends = operations(change) <= {WriteOperation.INSERT}
-    if not actions <= _DATA_ACTIONS or (write.operation is WriteOperation.INSERT and not appends):
+    if is_create(change.requirements):
+        allowed = write.operation is WriteOperation.CREATE
+    else:
+        only_appends = write.operation in (WriteOperation.CREATE, WriteOperation.INSERT)
+        allowed = {update.get("action") for update in change.updates} <= _DATA_ACTIONS and (
+            not only_appends or operations(change) <= {WriteOperation.INSERT}
+        )
+    if not allowed:
         raise not_leased(change.identifier)
 
 
