@@ -19,7 +19,9 @@ from headwater.errors import ErrorCode, error
 if TYPE_CHECKING:
     from headwater.client.connection import Connection
 
-app = typer.Typer(help="List, describe, load and drop tables.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, describe, load and drop tables.", no_args_is_help=True, add_completion=False
+)
 
 _CHUNK = 1024 * 1024
 TableArgument = Annotated[str, typer.Argument(help="schema.table")]

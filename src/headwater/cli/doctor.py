@@ -10,7 +10,7 @@ import typer
 from headwater.cli.output import JsonFlag, connect, print_json
 from headwater.errors import HeadwaterError
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

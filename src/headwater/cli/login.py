@@ -11,7 +11,7 @@ import typer
 from headwater.cli.output import note
 from headwater.errors import ErrorCode, error
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

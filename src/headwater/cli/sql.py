@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from headwater.client.connection import RemoteStatement, StatementStatus
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _PROGRESS_AFTER = 0.8
 

@@ -10,7 +10,7 @@ import typer
 from headwater.cli.output import JsonFlag, connect, print_json
 from headwater.errors import ErrorCode, error
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

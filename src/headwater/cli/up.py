@@ -10,7 +10,7 @@ import typer
 
 from headwater.errors import ErrorCode, error
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Storage(StrEnum):

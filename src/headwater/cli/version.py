@@ -9,7 +9,7 @@ import typer
 import headwater
 from headwater.cli.output import JsonFlag, print_json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import typer
 
 from headwater.cli.output import JsonFlag, UserOption, connect, print_json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

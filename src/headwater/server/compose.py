@@ -33,6 +33,7 @@ from headwater.query.pipeline import Pipeline
 from headwater.query.service import QueryService
 from headwater.query.work import Parts as QueryParts
 from headwater.server.home import Home
+from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TLS_PORT = 8443
 _TOKEN_SECONDS = 30 * 86400.0
-_RENEW_SECONDS = 86400.0
 
 _log = log("server")
 
@@ -169,7 +169,9 @@ class Platform:
         web.start()
         stack.callback(web.stop)
         self._publish()
-        threading.Thread(target=self._housekeeping, name="housekeeping", daemon=True).start()
+        housekeeping = Housekeeping(self._parts, self._publish)
+        housekeeping.start()
+        stack.callback(housekeeping.stop)
 
     def _compose(self, home: Home, certificates: Certificates) -> Parts:
         settings, stack = self.settings, self._stack
@@ -242,14 +244,6 @@ class Platform:
         assert self._admin is not None
         self.token = self.parts.tokens.issue(self._admin, ttl=_TOKEN_SECONDS)
         self.parts.home.write_ready(self.ready())
-
-    def _housekeeping(self) -> None:
-        """Keeps the published token fresh while the server runs on."""
-        while not self._stopping.wait(_RENEW_SECONDS):
-            try:
-                self._publish()
-            except HeadwaterError as exc:
-                _log.error("the token could not be renewed", code=exc.code, why=exc.message)
 
     def _admin_identity(self) -> Identity:
         assert self._admin is not None
