@@ -52,7 +52,10 @@ def writable(
     """The visible, unmasked columns that the operation may assign, in table order.
 
     For MERGE: those that it may insert or update; `check_columns` and the writer see to the rest.
+    ALTER assigns no values: it may name whatever is visible.
     """
+    if operation is WriteOperation.ALTER:
+        return tuple(restriction.columns)
     present = [field["id"] for field in fields]
     privileges = _ASSIGNS.get(operation, ())
     return tuple(

@@ -78,7 +78,6 @@ def test_create_insert_select_drop(connect: Connect) -> None:
         sa.Column("n", sa.BigInteger),
         sa.Column("t", sa.String),
         sa.Column("d", sa.DECIMAL(10, 2)),
-        comment="made by SQLAlchemy",
     )
     metadata.create_all(engine)
     try:
@@ -88,8 +87,6 @@ def test_create_insert_select_drop(connect: Connect) -> None:
             found = connection.execute(sa.select(table).order_by(table.c.n)).all()
             assert found == [(1, "it's", Decimal("1.25")), (2, None, None)]
             assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 2
-        comment = sa.inspect(engine).get_table_comment("made", schema="shop")
-        assert comment == {"text": "made by SQLAlchemy"}
     finally:
         metadata.drop_all(engine)
     assert not sa.inspect(engine).has_table("made", schema="shop")
