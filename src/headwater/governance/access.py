@@ -224,7 +224,7 @@ class AccessRequest:
         )
         version = loaded.current
         text = next(r for r in version["representations"] if r.get("type", "sql") == "sql")
-        if definer is not None:
+        if definer is not None and definer.id not in self.state.disabled:
             self._views[identifier] = (*readers, self.state.subject(Identity(definer)))
         return GovernedView(
             identifier=identifier,
@@ -476,7 +476,7 @@ class AccessRequest:
             raise self.refusal(
                 "SELECT",
                 Securable.view(via),
-                f"view {via} was not opened, or its definer is gone",
+                f"view {via} was not opened, or its definer is gone or disabled",
                 hint="an administrator can create the view again",
             )
         return readers
