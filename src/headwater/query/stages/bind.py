@@ -70,7 +70,7 @@ _TASKS: dict[Any, Callable[[Work, Any], Task]] = {
     s.AlterSchema: definitions.alter_schema,
     s.CreateTable: definitions.create_table,
     s.DropTable: definitions.drop_table,
-    s.AlterTable: definitions.alter_table,
+    s.AlterTable: views.alter,
     s.CreateView: views.create_view,
     s.DropView: views.drop_view,
     s.RenameView: views.rename_view,
