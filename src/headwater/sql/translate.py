@@ -304,7 +304,13 @@ def _is_days(interval: exp.Interval) -> bool:
     return unit in ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 
 
+_SPARK_UNITS = {"MM": "MONTH", "MON": "MONTH", "YYYY": "YEAR", "YY": "YEAR", "DD": "DAY"}
+
+
 def _date_trunc(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
+    unit = node.args.get("unit")
+    if unit is not None and (plain := _SPARK_UNITS.get(unit.name.upper())) is not None:
+        node.set("unit", exp.Var(this=plain))
     if dialect is not Dialect.TRINO or not node.this.is_type(*_DATE):
         return None
     return exp.Cast(this=node.copy(), to=exp.DType.DATE.into_expr())
@@ -364,6 +370,14 @@ def _series(node: exp.GenerateSeries, dialect: Dialect) -> exp.Expr | None:
 def _size(node: exp.ArraySize, dialect: Dialect) -> exp.Expr:
     name = "cardinality" if node.this.is_type(exp.DType.MAP) else "len"
     return template(f"CAST({name}($1) AS BIGINT)", exp.Null(), node.this)
+
+
+def _any_element(node: exp.Exists, dialect: Dialect) -> exp.Expr | None:
+    """Spark's `exists(array, x -> …)`, which shares its name with EXISTS of a query."""
+    condition = node.args.get("expression")
+    if not isinstance(condition, exp.Lambda):
+        return None
+    return _fill("len(list_filter($1, $2)) > 0", [node.this, condition])
 
 
 def _sort(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
@@ -486,6 +500,7 @@ def _element(place: int) -> Rule:
 
 
 _RULES: dict[type[exp.Expr], Rule] = {
+    exp.Exists: _any_element,
     exp.DateDiff: _date_diff,
     exp.Extract: _extract,
     exp.ArrayFirst: _element(1),
