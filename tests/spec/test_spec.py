@@ -20,4 +20,4 @@ def test_file(platform: Platform, path: Path) -> None:
 
 
 def test_there_are_files() -> None:
-    assert len(FILES) > 30
+    assert len(FILES) > 34

@@ -67,11 +67,58 @@ def _views(viewer: Viewer) -> Iterator[Row]:
             yield CATALOG_NAME, schema, found.identifier.name, viewer.definition(found.identifier)
 
 
+def _table_privileges(viewer: Viewer) -> Iterator[Row]:
+    for grant in viewer.governance("grants"):
+        if grant["Effect"].lower() != "grant" or grant["Column"]:
+            continue
+        if grant["Object Type"].lower() in ("table", "view"):
+            schema, _, name = grant["Object"].rpartition(".")
+            yield (
+                grant["Grantor"],
+                None,
+                grant["Grantee"],
+                grant["Grantee Type"].upper(),
+                CATALOG_NAME,
+                schema,
+                name,
+                grant["Privilege"],
+                "YES" if grant["Grantable"] else "NO",
+                None,
+            )
+
+
+def _applicable_roles(viewer: Viewer) -> Iterator[Row]:
+    for held in viewer.governance("role_grants"):
+        yield held["Grantee"], held["Grantee Type"].upper(), held["Role"], "NO"
+
+
+def _enabled_roles(viewer: Viewer) -> Iterator[Row]:
+    for role in viewer.governance("current_roles"):
+        yield (role["Role"],)
+
+
+def _roles(viewer: Viewer) -> Iterator[Row]:
+    for role in viewer.governance("roles"):
+        yield (role["Role"],)
+
+
 LAKE_TABLES: dict[str, SystemTable] = {
     "schemata": SystemTable(SCHEMATA, _schemata),
     "tables": SystemTable(TABLES, _tables),
     "columns": SystemTable(COLUMNS, _columns),
     "views": SystemTable(VIEWS, _views),
+    "table_privileges": SystemTable(
+        columns(
+            "grantor grantor_type grantee grantee_type table_catalog table_schema table_name "
+            "privilege_type is_grantable with_hierarchy"
+        ),
+        _table_privileges,
+    ),
+    "roles": SystemTable(columns("role_name"), _roles),
+    "applicable_roles": SystemTable(
+        columns("grantee grantee_type role_name is_grantable"), _applicable_roles
+    ),
+    "enabled_roles": SystemTable(columns("role_name"), _enabled_roles),
 }
 
 
@@ -109,6 +156,9 @@ def arrow_type_text(kind: pa.DataType) -> str:
     """Trino's name for the type of a made-up table's column."""
     if pa.types.is_list(kind):
         return f"array({arrow_type_text(kind.value_type)})"
+    if pa.types.is_struct(kind):
+        fields = (kind.field(place) for place in range(kind.num_fields))
+        return f"row({', '.join(f'{f.name} {arrow_type_text(f.type)}' for f in fields)})"
     if pa.types.is_map(kind):
         return f"map({arrow_type_text(kind.key_type)}, {arrow_type_text(kind.item_type)})"
     return _ARROW_NAMES[kind]

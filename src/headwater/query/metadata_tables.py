@@ -17,6 +17,7 @@ from headwater.catalog.schema import current_snapshot_id
 from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import TableIdentifier
 from headwater.model.scan import GovernedScan
+from headwater.query.file_tables import FILE_TABLES
 from headwater.query.viewer import Row, columns, table
 from headwater.query.work import Parts
 from headwater.sql.hints import did_you_mean
@@ -74,11 +75,21 @@ def metadata_table(
             return plain(SNAPSHOTS, _snapshots(metadata, restricted))
         case "refs":
             return plain(REFS, _refs(metadata))
-    raise error(
-        ErrorCode.TABLE_NOT_FOUND,
-        f"table {scan.identifier}${kind} does not exist",
-        hint=did_you_mean(kind, _PLAIN) or "there are " + ", ".join(f"${n}" for n in _PLAIN),
-    )
+    if kind not in FILE_TABLES:
+        names = (*_PLAIN, *FILE_TABLES)
+        raise error(
+            ErrorCode.TABLE_NOT_FOUND,
+            f"table {scan.identifier}${kind} does not exist",
+            hint=did_you_mean(kind, names) or "there are " + ", ".join(f"${n}" for n in names),
+        )
+    if restricted:
+        raise error(
+            ErrorCode.PERMISSION_DENIED,
+            f"{scan.identifier}${kind} tells about all rows, and you do not see all of them",
+            hint="ask for a grant without row filter, mask or hidden columns",
+        )
+    made, io = FILE_TABLES[kind], parts.catalog.warehouse.io
+    return MetadataTable(made.schema(metadata), lambda: made.build(io, metadata, snapshot_id))
 
 
 def _time(milliseconds: int) -> datetime:

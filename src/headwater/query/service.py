@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import secrets
 import threading
 import time
@@ -19,6 +20,9 @@ from headwater.query.session import effective_limits, with_properties
 from headwater.settings import Settings
 
 _TICK_SECONDS = 0.5
+_FORGET_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
 
 Run = Callable[[Query, Ticket], None]
 """Runs one statement through all stages; returns when it ended, and never raises."""
@@ -137,9 +141,20 @@ class QueryService:
             return list(self._queries.values())
 
     def _watcher(self) -> None:
+        forgotten = 0.0
         while not self._stopping.wait(_TICK_SECONDS):
             for query in self._snapshot():
                 self._watch_one(query)
+            if time.monotonic() - forgotten > _FORGET_SECONDS:
+                forgotten = time.monotonic()
+                self._forget()
+
+    def _forget(self) -> None:
+        age_ms = self._settings.limits.history_days * 24 * 3600 * 1000
+        try:
+            self._history.forget(int(time.time() * 1000) - age_ms)
+        except HeadwaterError:
+            log.warning("old history rows were not removed", exc_info=True)
 
     def _watch_one(self, query: Query) -> None:
         limits = self._settings.limits

@@ -12,10 +12,12 @@ import pyarrow as pa
 from headwater.errors import ErrorCode, HeadwaterError
 from headwater.governance.access import AccessRequest
 from headwater.governance.browse import VisibleObject
+from headwater.governance.statements import GovernanceStatements
 from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.privilege import Privilege, Securable
 from headwater.model.scan import ScanColumn
 from headwater.query.work import Parts
+from headwater.sql.statements import ShowGovernance
 
 _TYPES = {
     "varchar": pa.string(),
@@ -81,6 +83,12 @@ class Viewer:
             if exc.code in (ErrorCode.TABLE_NOT_FOUND, ErrorCode.INVALID_METADATA):
                 return ()
             raise
+
+    def governance(self, what: str) -> list[dict[str, Any]]:
+        """The rows of SHOW GRANTS, SHOW ROLE GRANTS and the like, as the caller may see them."""
+        statement = ShowGovernance(what)
+        shown = GovernanceStatements(self.parts.access).run(statement, self._request)
+        return [] if shown is None else shown.to_pylist()
 
     def comment(self, found: VisibleObject) -> str | None:
         """The comment of a visible table or view."""
