@@ -234,7 +234,7 @@ class Platform:
         )
         trino = trino_routes(
             parts.queries,
-            TokenAuthority(parts.tokens, parts.directory, parts.access),
+            TokenAuthority(parts.tokens, parts.access),
             version=headwater.__version__,
             uptime=lambda: time.monotonic() - started,
         )

@@ -12,10 +12,8 @@ from starlette.requests import Request
 
 from headwater.errors import ErrorCode, error
 from headwater.governance.access import Access
-from headwater.governance.identity import Directory
 from headwater.governance.tokens import Tokens
-from headwater.model.principal import Identity, PrincipalKind
-from headwater.model.privilege import Privilege, Securable
+from headwater.model.principal import Identity
 
 USER_HEADER = "x-trino-user"
 CHALLENGES = ('Bearer realm="Headwater"', 'Basic realm="Headwater"')
@@ -37,9 +35,8 @@ class Authority(Protocol):
 class TokenAuthority:
     """The authority of a running server; every impersonation is an audited decision."""
 
-    def __init__(self, tokens: Tokens, directory: Directory, access: Access) -> None:
+    def __init__(self, tokens: Tokens, access: Access) -> None:
         self._tokens = tokens
-        self._directory = directory
         self._access = access
 
     def verify(self, token: str) -> Identity:
@@ -47,16 +44,8 @@ class TokenAuthority:
         return self._tokens.verify(token)
 
     def impersonate(self, identity: Identity, user: str) -> Identity:
-        """The identity of `user`, all roles held, for a holder of IMPERSONATE on the catalog."""
-        statement = f"-- act as {user}"
-        request = self._access.begin(identity, request_id=uuid.uuid4().hex, statement=statement)
-        request.check(Privilege.IMPERSONATE, Securable.catalog())
-        principal = self._directory.find(user)
-        is_role = principal.kind is PrincipalKind.ROLE
-        if is_role or not self._directory.is_enabled(principal.id):
-            raise error(ErrorCode.PERMISSION_DENIED, f"{principal.name} may not log in")
-        request.seal()
-        return Identity(principal, session_id=identity.session_id)
+        """The identity of `user`, all its roles held; see `Access.impersonate`."""
+        return self._access.impersonate(identity, user, request_id=uuid.uuid4().hex)
 
 
 def authenticate(request: Request, authority: Authority) -> Identity:

@@ -56,7 +56,7 @@ def whoami(caller: Caller, running: Running) -> Whoami:
 @router.post("/tokens", status_code=201)
 def issue(body: TokenRequest, caller: Caller, running: Running, request: RequestId) -> IssuedToken:
     """A session token; for others than oneself only by who may impersonate in the catalog."""
-    principal = running.directory.find(body.user) if body.user else caller.principal
+    principal = running.directory.find_login(body.user) if body.user else caller.principal
     asked = running.access.begin(
         caller, request_id=request, client=caller.client, statement="issue token"
     )
