@@ -311,9 +311,16 @@ def _date_trunc(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
     unit = node.args.get("unit")
     if unit is not None and (plain := _SPARK_UNITS.get(unit.name.upper())) is not None:
         node.set("unit", exp.Var(this=plain))
-    if dialect is not Dialect.TRINO or not node.this.is_type(*_DATE):
+    # Spark's date_trunc gives a timestamp, its trunc a date.
+    stays = dialect is Dialect.TRINO or isinstance(node, exp.DateTrunc)
+    if not stays or not node.this.is_type(*_DATE):
         return None
     return exp.Cast(this=node.copy(), to=exp.DType.DATE.into_expr())
+
+
+def _day_of_week(node: exp.DayOfWeek, dialect: Dialect) -> exp.Expr:
+    """Sunday is 1 in Spark, and 0 in DuckDB."""
+    return exp.Paren(this=_fill("dayofweek($1) + 1", [node.this]))
 
 
 def _date_add(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
@@ -501,6 +508,7 @@ def _element(place: int) -> Rule:
 
 _RULES: dict[type[exp.Expr], Rule] = {
     exp.Exists: _any_element,
+    exp.DayOfWeek: _day_of_week,
     exp.DateDiff: _date_diff,
     exp.Extract: _extract,
     exp.ArrayFirst: _element(1),
