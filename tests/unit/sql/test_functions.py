@@ -11,6 +11,7 @@ from headwater.model.statement import Dialect
 from unit.sql.lake import Lake
 
 T, S, D = Dialect.TRINO, Dialect.SPARK, Dialect.DUCKDB
+TOKYO = datetime.fromisoformat("2020-07-01T09:00")
 
 VALUES: list[tuple[Dialect, str, object]] = [
     (T, "7 / 2", 3),
@@ -52,7 +53,7 @@ VALUES: list[tuple[Dialect, str, object]] = [
     (T, "date_format(timestamp '2020-01-02 03:04:05', '%Y-%m-%d %H:%i:%s')", "2020-01-02 03:04:05"),
     (T, "format_datetime(timestamp '2020-01-02 03:04:05', 'yyyy-MM-dd HH:mm')", "2020-01-02 03:04"),
     (T, "date_parse('2020-01-02', '%Y-%m-%d')", datetime.fromisoformat('2020-01-02')),
-    (T, "timestamp '2020-07-01 00:00:00' AT TIME ZONE 'Asia/Tokyo'", datetime.fromisoformat('2020-07-01T09:00')),
+    (T, "timestamp '2020-07-01 00:00:00' AT TIME ZONE 'Asia/Tokyo'", TOKYO),
     (S, "trunc(date '2020-01-22', 'MM')", date(2020, 1, 1)),
     (T, "regexp_replace('abc', '(b)', '[$1]')", "a[b]c"),
     (T, "regexp_replace('a.c', '\\.', '')", "ac"),
