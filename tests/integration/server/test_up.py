@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 import headwater
+from headwater.client.connection import Connection
+from headwater.client.endpoint import find_endpoint
 from integration.server.conftest import COMMAND, environment, eventually, gone, run
 
 
@@ -175,7 +177,8 @@ def test_a_running_statement_does_not_hold_up_the_end(start, tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    eventually(lambda: "RUNNING" in server.run("sql", STATES, "--format", "csv").stdout)
+    with Connection(find_endpoint(server.home)) as connection:
+        eventually(lambda: "RUNNING" in str(connection.get("/api/v1/statements")))
     assert server.stop() == 0
     _, errors = slow.communicate(timeout=30)
     assert slow.returncode in (1, 3)
@@ -224,4 +227,3 @@ def test_version():
 
 
 SLOW = "SELECT count(*) FROM UNNEST(sequence(1, 1000000)) a(x), UNNEST(sequence(1, 1000000)) b(y)"
-STATES = "SELECT state FROM system.runtime.queries"
