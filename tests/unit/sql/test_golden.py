@@ -1,4 +1,4 @@
-"""What is emitted for a restricted user, word for word: `-- dialect`, the statement, DuckDB's SQL."""
+"""What is emitted for a restricted user, word for word: dialect, statement, DuckDB's SQL."""
 
 from __future__ import annotations
 
