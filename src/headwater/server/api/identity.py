@@ -55,12 +55,7 @@ def whoami(caller: Caller, running: Running) -> Whoami:
 
 @router.post("/tokens", status_code=201)
 def issue(body: TokenRequest, caller: Caller, running: Running, request: RequestId) -> IssuedToken:
-<<<<<<< HEAD
-    """A session token; for others than oneself only by who may impersonate in the catalog."""
-    principal = running.directory.find_login(body.user) if body.user else caller.principal
-=======
     """A session token of a user or service account, by who may impersonate in the catalog."""
->>>>>>> b3b7bad (fix(server): tokens and impersonation look for logins, after the privilege was checked)
     asked = running.access.begin(
         caller, request_id=request, client=caller.client, statement="issue token"
     )
