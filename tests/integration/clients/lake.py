@@ -54,6 +54,7 @@ class Lake:
     port: int
     ca: Path
     tokens: dict[str, str]
+    iceberg_uri: str
 
     def connect(self, user: str = "admin", schema: str = "shop", **options: object):
         """A connection of the Python client."""
@@ -103,6 +104,7 @@ def running_lake(folder: Path) -> Iterator[Lake]:
             ready["trino"]["port"],
             Path(ready["ca_cert"]),
             tokens,
+            ready["iceberg_uri"],
         )
         for statement in PREPARE.split(";\n"):
             lake.rows(statement)

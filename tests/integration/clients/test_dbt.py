@@ -14,6 +14,8 @@ import pytest
 from headwater.settings import child_environment
 from integration.clients.lake import ANALYST, Lake
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 PROJECT = Path(__file__).parent / "dbt_project"
 
 
@@ -37,7 +39,7 @@ def dbt(lake: Lake, folder: Path, user: str, *arguments: str) -> subprocess.Comp
         env=environment,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=300,
     )
 
 

@@ -14,7 +14,7 @@ from integration.clients.lake import ADMIN_CARDS, ANALYST, ANALYST_CARDS, REQUIR
 HERE = Path(__file__).parent
 CACHE = HERE.parents[2] / ".test-cache"
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def answers(lake: Lake, driver: Path, user: str, mode: str = "accessToken") -> d
         env=child_environment(),
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return dict(line.split(": ", 1) for line in done.stdout.splitlines())
