@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Float, Index, Table, Text, select
 
 from headwater.errors import ErrorCode
 from headwater.model.statement import QueryState
+from headwater.query.afterwards import Afterwards
 from headwater.query.query import Query
 from headwater.store.database import Database
 from headwater.store.metadata import JsonValue, metadata
@@ -64,10 +65,14 @@ def _ms(seconds: float | None) -> int | None:
 
 
 class History:
-    """The table `query_history`; survives restarts."""
+    """The table `query_history`; survives restarts.
+
+    Rows are written through `afterwards`; reading waits for what was added to it before.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.afterwards = Afterwards()
 
     def recover(self) -> int:
         """Marks the statements that were running when the server died as failed; how many."""
@@ -116,6 +121,7 @@ class History:
             query = query.where(query_history.c.created_ms >= since_ms)
         if before_ms is not None:
             query = query.where(query_history.c.created_ms < before_ms)
+        self.afterwards.flush()
         with self._database.read() as connection:
             rows = connection.execute(query).mappings()
             return [HistoryEntry(dict(row)) for row in rows]
@@ -123,6 +129,7 @@ class History:
     def entry(self, query_id: str) -> HistoryEntry | None:
         """The row of one statement."""
         query = select(query_history).where(query_history.c.id == query_id)
+        self.afterwards.flush()
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else HistoryEntry(dict(row))

@@ -53,9 +53,10 @@ class Pipeline:
     def run(self, query: Query, ticket: Ticket) -> None:
         """Runs one statement to its end; never raises."""
         work = Work(self.parts, query, ticket, query.session, query.statement)
+        afterwards = self.parts.history.afterwards
+        afterwards.add(lambda: self._note_start(query))
         failure: HeadwaterError | None = None
         try:
-            self.parts.history.started(query, redacted(query.statement.text))
             for stage in _PREPARE:
                 work = stage(work)
             prepared = work
@@ -71,11 +72,22 @@ class Pipeline:
             )
         query.settle(failure)
         ticket.leave()
+        if work.writing is None and work.plan is not None:
+            # A reader need not wait for the books; what allowed the reading is in them already.
+            query.end()
+            afterwards.add(lambda: self._account(work))
+        else:
+            self._account(work)
+            query.end()
+
+    def _note_start(self, query: Query) -> None:
+        self.parts.history.started(query, redacted(query.statement.text))
+
+    def _account(self, work: Work) -> None:
         try:
             account(work)
         except Exception:
-            log.exception("the end of statement %s could not be recorded", query.id)
-        query.end()
+            log.exception("the end of statement %s could not be recorded", work.query.id)
 
 
 def _through(stages: tuple[Stage, ...], work: Work) -> Work:

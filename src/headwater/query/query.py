@@ -54,11 +54,23 @@ class Results(Protocol):
 
 
 class Decisions(Protocol):
-    """Something that knows the ids of decisions, such as an access request."""
+    """What an access request tells of its decisions, and how it learns of their end."""
 
     @property
     def decision_ids(self) -> Sequence[str]:
         """Their audit ids, in the order in which they were taken."""
+        ...
+
+    def finish(
+        self,
+        *,
+        outcome: str,
+        error_code: str | None = None,
+        rows: int | None = None,
+        scanned_bytes: int | None = None,
+        engine: str | None = None,
+    ) -> None:
+        """Records how the statement ended."""
         ...
 
 
@@ -84,7 +96,7 @@ class Query:
         self.update_type: str | None = None
         self.update_count: int | None = None
         self.session_changes = SessionChanges()
-        self._requests: list[Decisions] = []
+        self.requests: list[Decisions] = []
         self.engine: str | None = None
         self.outcome: QueryState | None = None
         self._state = QueryState.QUEUED
@@ -246,13 +258,13 @@ class Query:
             self._tell()
 
     def took_decisions(self, request: Decisions) -> None:
-        """Notes where the ids of the statement's decisions are found."""
-        self._requests.append(request)
+        """Notes the decisions of an attempt, from its first on."""
+        self.requests.append(request)
 
     @property
     def decisions(self) -> tuple[str, ...]:
         """The ids of the audit rows that allowed the statement, of all its attempts."""
-        return tuple(found for request in self._requests for found in request.decision_ids)
+        return tuple(found for request in self.requests for found in request.decision_ids)
 
     def deliver(self, results: Results) -> None:
         """Takes the spool that the result is being written to."""

@@ -64,6 +64,7 @@ class QueryService:
         for query in queries:
             query.finish(max(0.0, deadline - time.monotonic()))
             query.discard()
+        self._history.afterwards.flush(seconds)
 
     def submit(self, session: Session, statement: Statement) -> Query:
         """Queues a statement and returns at once; refusals show as the query's error."""

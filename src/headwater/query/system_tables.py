@@ -55,6 +55,7 @@ def _queries(viewer: Viewer) -> Iterator[Row]:
 
 def _events(viewer: Viewer) -> Iterator[Row]:
     mine = None if viewer.is_admin else viewer.identity.principal.name
+    viewer.parts.history.afterwards.flush()
     for event in viewer.parts.access.audit.query(principal=mine, limit=_AUDIT_ROWS):
         facts = event.facts
         yield (

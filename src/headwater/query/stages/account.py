@@ -21,8 +21,8 @@ def account(work: Work) -> Work:
     """The same work, its end recorded; a metastore that fails now cannot undo what was done."""
     query, stats = work.query, work.query.stats()
     try:
-        if work.opened is not None:
-            work.opened.finish(
+        if query.requests:
+            query.requests[-1].finish(
                 outcome=_OUTCOMES[query.outcome or query.state],
                 error_code=query.error.code if query.error else None,
                 rows=stats.result_rows if query.update_count is None else query.update_count,
