@@ -10,8 +10,12 @@ from typing import Any
 
 import httpx2
 
+from headwater.catalog.manifests import Entry, Status, write_manifest, write_manifest_list
 from headwater.cli.bench.lake import Server
 from headwater.errors import ErrorCode, error
+from headwater.storage.fileio import LocalFileIO
+
+Snapshot = dict[str, Any]
 
 SCHEMA = {
     "type": "struct",
@@ -28,18 +32,18 @@ def measure(server: Server, tables: int, seconds: float) -> dict[str, Any]:
     with _client(server) as client:
         base = f"{server.ready['iceberg_uri']}/v1/lake/namespaces"
         _expect(client.post(base, json={"namespace": ["bench"], "properties": {}}))
-        locations = {}
+        snapshots = {}
         for number in range(tables):
             request = {"name": f"table_{number}", "schema": SCHEMA}
             created = _expect(client.post(f"{base}/bench/tables", json=request))
             url = f"{base}/bench/tables/table_{number}"
-            locations[url] = created.json()["metadata"]["location"]
+            snapshots[url] = _write_snapshots(server, created.json()["metadata"], int(seconds * 60))
         loads = []
         for _ in range(300):
             started = time.perf_counter()
             _expect(client.get(url))
             loads.append((time.perf_counter() - started) * 1000)
-    counts, latencies, elapsed = _commit_all(server, locations, seconds)
+    counts, latencies, elapsed = _commit_all(server, snapshots, seconds)
     return {
         "load_table_milliseconds": {
             "median": round(statistics.median(loads), 2),
@@ -56,28 +60,29 @@ def measure(server: Server, tables: int, seconds: float) -> dict[str, Any]:
 
 
 def _commit_all(
-    server: Server, locations: dict[str, str], seconds: float
+    server: Server, snapshots: dict[str, list[Snapshot]], seconds: float
 ) -> tuple[list[int], list[float], float]:
-    counts = [0] * len(locations)
+    counts = [0] * len(snapshots)
     latencies: list[float] = []
     failures: list[BaseException] = []
     started = time.perf_counter()
 
-    def work(index: int, url: str, location: str) -> None:
+    def work(index: int, url: str, ready: list[Snapshot]) -> None:
         try:
             with _client(server) as client:
-                parent: int | None = None
-                while time.perf_counter() - started < seconds:
+                for snapshot in ready:
+                    if time.perf_counter() - started >= seconds:
+                        break
                     begun = time.perf_counter()
-                    parent = _append(client, url, location, parent, counts[index])
+                    _append(client, url, snapshot)
                     latencies.append((time.perf_counter() - begun) * 1000)
                     counts[index] += 1
         except BaseException as exc:
             failures.append(exc)
 
     threads = [
-        threading.Thread(target=work, args=(index, url, location))
-        for index, (url, location) in enumerate(locations.items())
+        threading.Thread(target=work, args=(index, url, ready))
+        for index, (url, ready) in enumerate(snapshots.items())
     ]
     for thread in threads:
         thread.start()
@@ -88,35 +93,77 @@ def _commit_all(
     return counts, latencies, time.perf_counter() - started
 
 
-def _append(client: httpx2.Client, url: str, location: str, parent: int | None, number: int) -> int:
+def _write_snapshots(server: Server, metadata: dict[str, Any], count: int) -> list[Snapshot]:
+    """Appends that only wait for their commit: a manifest of one data file, and its list, each."""
+    io = LocalFileIO(server.home / "warehouse")
+    made: list[Snapshot] = []
+    for number in range(1, count + 1):
+        parent = made[-1]["snapshot-id"] if made else None
+        snapshot_id = uuid.uuid4().int >> 65
+        entry = Entry(
+            status=Status.ADDED,
+            snapshot_id=snapshot_id,
+            sequence_number=number,
+            file_sequence_number=number,
+            spec_id=0,
+            file={
+                "content": 0,
+                "file_path": f"{metadata['location']}/data/{snapshot_id}.parquet",
+                "file_format": "PARQUET",
+                "partition": {},
+                "record_count": 1,
+                "file_size_in_bytes": 1000,
+            },
+        )
+        manifest = write_manifest(
+            io,
+            metadata,
+            [entry],
+            snapshot_id=snapshot_id,
+            sequence_number=number,
+            content=0,
+            partition_type={"type": "record", "name": "r102", "fields": []},
+            spec_id=0,
+        )
+        uri, _ = write_manifest_list(
+            io,
+            metadata,
+            [manifest],
+            snapshot_id=snapshot_id,
+            parent_id=parent,
+            sequence_number=number,
+        )
+        made.append(
+            {
+                "snapshot-id": snapshot_id,
+                **({"parent-snapshot-id": parent} if parent is not None else {}),
+                "sequence-number": number,
+                "manifest-list": uri,
+                "summary": {"operation": "append"},
+                "schema-id": 0,
+            }
+        )
+    return made
+
+
+def _append(client: httpx2.Client, url: str, snapshot: Snapshot) -> None:
     """One append as an engine commits it: a snapshot and the move of `main` to it."""
-    snapshot = uuid.uuid4().int >> 65
-    manifest_list = f"{location}/metadata/snap-{snapshot}.avro"
+    identifier = snapshot["snapshot-id"]
+    parent = snapshot.get("parent-snapshot-id")
+    snapshot["timestamp-ms"] = int(time.time() * 1000)  # no older than the commit before it
     body = {
         "requirements": [{"type": "assert-ref-snapshot-id", "ref": "main", "snapshot-id": parent}],
         "updates": [
-            {
-                "action": "add-snapshot",
-                "snapshot": {
-                    "snapshot-id": snapshot,
-                    **({"parent-snapshot-id": parent} if parent is not None else {}),
-                    "sequence-number": number + 1,
-                    "timestamp-ms": int(time.time() * 1000),
-                    "manifest-list": manifest_list,
-                    "summary": {"operation": "append"},
-                    "schema-id": 0,
-                },
-            },
+            {"action": "add-snapshot", "snapshot": snapshot},
             {
                 "action": "set-snapshot-ref",
                 "ref-name": "main",
                 "type": "branch",
-                "snapshot-id": snapshot,
+                "snapshot-id": identifier,
             },
         ],
     }
     _expect(client.post(url, json=body))
-    return snapshot
 
 
 def _client(server: Server) -> httpx2.Client:
