@@ -19,6 +19,7 @@ _CREATES = frozenset(
         ChangeKind.CREATE_VIEW,
     }
 )
+_TEXT_UPDATES = frozenset({"add-view-version", "set-current-view-version"})
 _DROPS = frozenset({ChangeKind.DROP_NAMESPACE, ChangeKind.DROP_TABLE, ChangeKind.DROP_VIEW})
 
 
@@ -26,7 +27,7 @@ class GovernanceJournal:
     """Records every change of the catalog in its own transaction (`catalog.events.Journal`).
 
     Who creates an object owns it. Dropping it drops its grants and policies, so that a new object
-    of the same name begins without. Who writes a view's text becomes its owner, since the text is
+    of the same name begins without. Who chooses a view's text becomes its owner, since the text is
     read with the owner's rights.
     """
 
@@ -37,7 +38,7 @@ class GovernanceJournal:
         """Adds the audit event, and keeps owners, grants and policies in step."""
         if event.kind in _CREATES:
             self._own(connection, actor, event.object_id, replace=False)
-        elif event.kind is ChangeKind.UPDATE_VIEW and _writes_text(event):
+        elif event.kind is ChangeKind.UPDATE_VIEW and _chooses_text(event):
             self._own(connection, actor, event.object_id, replace=True)
         elif event.kind in _DROPS:
             for table in (tables.privilege_grant, tables.object_owner):
@@ -70,8 +71,10 @@ class GovernanceJournal:
         bump_epoch(connection)
 
 
-def _writes_text(event: ChangeEvent) -> bool:
-    return "add-view-version" in (event.details.get("updates") or ("add-view-version",))
+def _chooses_text(event: ChangeEvent) -> bool:
+    updates = event.details.get("updates")
+    # Going back to an older version counts too: its text would run with the present owner's rights.
+    return updates is None or bool(_TEXT_UPDATES.intersection(updates))
 
 
 def _noun(kind: ChangeKind) -> str:

@@ -107,6 +107,9 @@ def test_who_rewrites_a_view_becomes_its_definer(shared: Lake) -> None:
     assert request.view(VIEW).definer == "ellen"
     with pytest.raises(UserError):
         request.scan(EMP, via=VIEW)
+    back = [{"action": "set-current-view-version", "view-version-id": 1}]
+    shared.catalog.replace_view(VIEW, [], back, shared.actor("max"))
+    assert shared.begin("ellen").view(VIEW).definer == "max"
 
 
 def add_snapshot(lake: Lake, snapshot_id: int) -> None:
