@@ -46,6 +46,17 @@ class EngineSettings(BaseModel):
     spill_bytes: int = Field(50 * GIB, gt=0, description="Disk that one worker may spill to.")
 
 
+class SweepSettings(BaseModel):
+    """When files that no table refers to are removed from the warehouse."""
+
+    interval_seconds: float = Field(3600.0, ge=0, description="Time between sweeps; 0: none.")
+    grace_seconds: float = Field(
+        86400.0,
+        ge=0,
+        description="Age from which such a file is removed; more than any write may take.",
+    )
+
+
 class S3Settings(BaseModel):
     """An S3 that is already there; `--storage s3` without an endpoint starts the embedded one."""
 
@@ -80,6 +91,7 @@ class Settings(BaseSettings):
     )
     limits: LimitSettings = LimitSettings()
     engine: EngineSettings = EngineSettings()
+    sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
 
     @property

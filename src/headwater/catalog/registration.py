@@ -64,6 +64,8 @@ def _check(metadata: Json) -> None:
     for order in metadata["sort-orders"]:
         if order["order-id"] == metadata["default-sort-order-id"]:
             check_order(order, schema, version)
+    if type(metadata["last-updated-ms"]) is not int:
+        raise _invalid("last-updated-ms is not a number")
     known = {snapshot["snapshot-id"] for snapshot in metadata.get("snapshots") or ()}
     for name, ref in (metadata.get("refs") or {}).items():
         if ref["snapshot-id"] not in known:

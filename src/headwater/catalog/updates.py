@@ -33,7 +33,6 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 NEWEST_FORMAT_VERSION = 3
 """The newest table format version that this engine knows the rules of."""
 
-_CLOCK_TOLERANCE_MS = 60_000
 _PREVIOUS_VERSIONS = "write.metadata.previous-versions-max"
 
 
@@ -50,7 +49,9 @@ def apply_updates(
     Raises INVALID_METADATA or INVALID_ARGUMENT for an update that the table cannot take, and
     COMMIT_CONFLICT for a snapshot that was prepared on an older state.
     """
-    change = _Change(dict(metadata), int(time.time() * 1000) if now_ms is None else now_ms)
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    # A table's times never go back, whatever a clock does: readers refuse logs out of order.
+    change = _Change(dict(metadata), max(now_ms, metadata.get("last-updated-ms", 0)))
     for update in updates:
         action = update.get("action")
         handler = _HANDLERS.get(action) if isinstance(action, str) else None
@@ -337,8 +338,8 @@ def _add_snapshot(change: _Change, update: Mapping[str, Any]) -> None:
         raise _invalid("a snapshot must have a numeric id and timestamp")
     if snapshot_by_id(metadata, snapshot_id) is not None:
         raise _invalid(f"the table already has a snapshot {snapshot_id}")
-    if timestamp - metadata["last-updated-ms"] < -_CLOCK_TOLERANCE_MS:
-        raise _stale(f"snapshot {snapshot_id} is older than the table's last change")
+    # The writer's clock may be behind; its sequence number tells whether its state is.
+    timestamp = snapshot["timestamp-ms"] = max(timestamp, metadata["last-updated-ms"])
     if "manifest-list" not in snapshot and (change.version > 1 or "manifests" not in snapshot):
         raise _invalid("a snapshot must have a manifest list")
     schema_id = snapshot.get("schema-id")

@@ -175,6 +175,28 @@ def load(
     note(f"{job['rows']:,} rows loaded into {table}{skipped}")
 
 
+@app.command()
+def sweep(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Remove files that no table refers to (the server does so every hour); admins only."""
+    with connect() as connection:
+        found = connection.post("/api/v1/sweeps", {"dry_run": dry_run})
+    if as_json:
+        print_json(found)
+        return
+    for uri in found["files"]:
+        print(uri)
+    for why in found["left_alone"]:
+        note(f"left alone: {why}")
+    files = "1 file" if found["count"] == 1 else f"{found['count']:,} files"
+    done = "would be removed" if dry_run else "removed"
+    note(f"{files} without a table {done} ({found['bytes']:,} bytes)")
+
+
 def _send(connection: Connection, files: list[Path]) -> list[str]:
     """Uploads the files with a progress bar on a terminal; returns the uploads' ids."""
     from rich.console import Console

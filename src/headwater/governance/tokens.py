@@ -65,9 +65,12 @@ class Tokens:
         claims = {"role": role} if role else {}
         return self._sign(principal.id, ttl, audience, secrets.token_hex(8), claims)
 
-    def issue_engine(self, worker: str, ttl: float = 24 * 3600.0) -> str:
-        """A token of an engine worker: good for what is leased to that worker, nothing else."""
-        return self._sign(worker, ttl, ENGINE_AUDIENCE, self._engine_session, {})
+    def issue_engine(self, worker: str) -> str:
+        """A token of an engine worker: good for what is leased to that worker, nothing else.
+
+        It ends with this run of the server, not at a time: a worker keeps it as long as it lives.
+        """
+        return self._sign(worker, None, ENGINE_AUDIENCE, self._engine_session, {})
 
     def verify(self, token: str, audience: str = AUDIENCE) -> Identity:
         """Who the token speaks for; raises UNAUTHENTICATED for any token that is not good now."""
@@ -85,9 +88,10 @@ class Tokens:
         return Identity(principal, role=claims.get("role"), session_id=session)
 
     def _sign(
-        self, subject: str, ttl: float, audience: str, session: str, claims: dict[str, Any]
+        self, subject: str, ttl: float | None, audience: str, session: str, claims: dict[str, Any]
     ) -> str:
-        now = int(time.time())
+        # No "issued at": a clock that is set back must not end the tokens of the hour before.
+        expiry = {} if ttl is None else {"exp": int(time.time() + ttl)}
         return jwt.encode(
             {"alg": _ALGORITHM, "typ": "JWT"},
             {
@@ -96,8 +100,7 @@ class Tokens:
                 "aud": audience,
                 "sid": session,
                 "jti": secrets.token_hex(16),
-                "iat": now,
-                "exp": now + int(ttl),
+                **expiry,
                 **claims,
             },
             self._key,
@@ -113,7 +116,7 @@ class Tokens:
                 leeway=_SKEW_SECONDS,
                 iss={"essential": True, "value": _ISSUER},
                 aud={"essential": True, "value": audience},
-                exp={"essential": True},
+                exp={"essential": audience != ENGINE_AUDIENCE},
                 sub={"essential": True},
                 sid={"essential": True},
             ).validate(claims)

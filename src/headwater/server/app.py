@@ -17,6 +17,7 @@ from headwater.server.api import (
     health,
     identity,
     loads,
+    maintenance,
     problems,
     statements,
 )
@@ -26,7 +27,7 @@ from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
-_ROUTERS = (statements, catalog, loads, governance, identity, health)
+_ROUTERS = (statements, catalog, loads, governance, identity, health, maintenance)
 
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Headwater API</title></head>

@@ -37,6 +37,7 @@ from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
+from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates, ensure_certificates, server_names
 from headwater.server.web import Listeners, WebServer, bind, is_loopback
 from headwater.settings import Settings
@@ -198,6 +199,9 @@ class Platform:
         queries = QueryService(settings, history, pipeline.run)
         queries.start()
         stack.callback(queries.stop)
+        sweeping = Sweeping(catalog, settings.sweep)
+        sweeping.start()
+        stack.callback(sweeping.stop)
         return Parts(
             settings=settings,
             home=home,
@@ -214,6 +218,7 @@ class Platform:
             engine=engine,
             queries=queries,
             loader=Loader(catalog, access, engine, Uploads(home.uploads)),
+            sweeping=sweeping,
         )
 
     def _gateways(self, parts: Parts) -> list[BaseRoute]:

@@ -15,6 +15,7 @@ from headwater.governance.tokens import Tokens
 from headwater.query.service import QueryService
 from headwater.server.home import Home
 from headwater.server.load.loader import Loader
+from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates
 from headwater.settings import Settings
 from headwater.storage.open import Storage
@@ -40,3 +41,4 @@ class Parts:
     engine: DuckDBEngine
     queries: QueryService
     loader: Loader
+    sweeping: Sweeping

@@ -1,11 +1,10 @@
 """Reading and writing whole files by URI: the protocol, and local folders.
 
 A URI is `s3://bucket/key` or `file:///absolute/path`. Local tables use `file:///` and not a bare
-path. Tried: DuckDB 1.5.5 (`iceberg_scan`, and ATTACH with INSERT, UPDATE and DELETE, on format
-versions 2 and 3) and PyIceberg 0.12 read and write both forms; Hadoop's `Path`, and so Spark, is
-documented to take both. But only the URI names its scheme, so that no client reads it relative to
-a default file system of its own. Nobody percent-decodes it, and neither do we: what follows
-`file://` is the path itself, to the byte.
+path: DuckDB and PyIceberg read and write tables of that form (`tests/integration/catalog`), and
+Hadoop's `Path`, and so Spark, is documented to take it. Only the URI names its scheme, so that no
+client reads it relative to a default file system of its own. Nobody percent-decodes it, and neither
+do we: what follows `file://` is the path itself, to the byte.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from headwater.catalog.manifests import (
 )
 from headwater.catalog.schema import snapshot_by_id
 from headwater.errors import ErrorCode, HeadwaterError
+from headwater.model.principal import SYSTEM
 from headwater.storage.warehouse import Warehouse
 from unit.catalog.files import Table, make_table
 
@@ -126,6 +127,14 @@ def test_a_snapshot_may_only_name_files_of_its_own_table(
     with pytest.raises(HeadwaterError) as caught:
         check_snapshot_files(warehouse, forged.metadata, forged.snapshot_ids)
     assert caught.value.code is ErrorCode.INVALID_LOCATION
+
+    # Nor does it come in by its metadata file.
+    location = forged.loaded.metadata_location
+    catalog.drop_table(forged.identifier, False, SYSTEM)
+    with pytest.raises(HeadwaterError) as caught:
+        catalog.register_table(forged.identifier, location, False, SYSTEM)
+    assert caught.value.code is ErrorCode.INVALID_LOCATION
+    assert catalog.entry(forged.identifier) is None
 
     # Another table's manifest, and another table's manifest list.
     (file,) = read_manifest_list(warehouse.io, newest(secret))

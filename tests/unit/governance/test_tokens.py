@@ -150,6 +150,33 @@ def test_an_engine_token_is_good_for_the_engine_only(lake: Lake) -> None:
         restarted.verify(token, ENGINE_AUDIENCE)
 
 
+@pytest.mark.parametrize("days", [-400, -1, 1, 400])
+def test_an_engine_worker_outlives_any_jump_of_the_clock(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    token = lake.tokens.issue_engine("worker-1")
+    jump(monkeypatch, days)
+    assert lake.tokens.verify(token, ENGINE_AUDIENCE).engine_worker == "worker-1"
+
+
+def test_a_session_ends_when_the_clock_says_so_and_survives_one_set_back(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = lake.tokens.issue(lake.directory.find_login("admin"), ttl=3600)
+    jump(monkeypatch, -30)
+    assert lake.tokens.verify(token).principal.name == "admin"
+    jump(monkeypatch, 1)
+    refused(lake, token)
+    assert lake.tokens.verify(lake.tokens.issue(lake.directory.find_login("admin")))
+
+
+def jump(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW + days * 86400.0)
+
+
+NOW = time.time()
+
+
 def test_roles_do_not_log_in(lake: Lake) -> None:
     role = lake.directory.find("analyst")
     with pytest.raises(UserError) as caught:
