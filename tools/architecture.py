@@ -1,8 +1,9 @@
 """Draws docs/architecture.svg from the real import graph; `--check` fails when it has drifted.
 
 Boxes are the packages below `headwater`, in the layers that .importlinter names, highest first. An
-arrow says "imports"; arrows that follow from others (transitive reduction) are left out. The same
-run refuses any import cycle between modules, type-checking imports included.
+arrow says "imports"; arrows that follow from others (transitive reduction) are left out, and so are
+those to the two lowest layers, which every package may import. The same run refuses any import
+cycle between modules, type-checking imports included.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def draw(graph: nx.DiGraph[str], counts: dict[str, int]) -> str:
     for level, row in enumerate(rows):
         gap = (WIDTH - 2 * MARGIN) / len(row)
         for index, name in enumerate(row):
-            place[name] = (MARGIN + gap * (index + 0.5), MARGIN + level * ROW + BOX_HEIGHT / 2)
+            # Rows of one box stand in turn left and right, so that long arrows pass beside them.
+            lean = (150 if level % 2 else -150) if len(row) == 1 and level < len(rows) - 3 else 0
+            x = MARGIN + gap * (index + 0.5) + lean
+            place[name] = (x, MARGIN + level * ROW + BOX_HEIGHT / 2)
     height = 2 * MARGIN + (len(rows) - 1) * ROW + BOX_HEIGHT
     parts = [
         _SVG.format(width=WIDTH, height=height),
@@ -83,7 +87,15 @@ def draw(graph: nx.DiGraph[str], counts: dict[str, int]) -> str:
         _ARROW_HEAD,
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
-    reduced = nx.transitive_reduction(graph)
+    ground = {name for row in rows[-2:] for name in row}
+    top = place[rows[-2][0]][1] - BOX_HEIGHT / 2 - 14
+    parts.append(
+        f'<rect x="{MARGIN}" y="{top:.0f}" width="{WIDTH - 2 * MARGIN}" '
+        f'height="{height - top - 10:.0f}" rx="10" fill="#f8fafc" stroke="#cbd5e1"/>'
+        f'<text x="{MARGIN + 14}" y="{height - 26}" font-size="11" fill="#475569">'
+        "every package may import these</text>"
+    )
+    reduced = nx.transitive_reduction(graph.subgraph(set(graph) - ground))
     for source, target in sorted(reduced.edges):
         parts.append(_arrow(place[source], place[target]))
     parts.extend(_box(name, *place[name], counts[name]) for row in rows for name in row)
