@@ -190,6 +190,15 @@ def test_a_transaction_of_reads(lake: Lake) -> None:
         connection.commit()
 
 
+def test_a_write_in_a_transaction_is_refused(lake: Lake) -> None:
+    with lake.connect(isolation_level=IsolationLevel.READ_COMMITTED) as connection:
+        with pytest.raises(TrinoUserError) as refused:
+            connection.cursor().execute("DELETE FROM orders")
+        assert refused.value.error_name == "NOT_SUPPORTED"
+        connection.rollback()
+    assert lake.rows("SELECT count(*) FROM shop.orders") == [[4]]
+
+
 def test_stats_say_what_was_read(lake: Lake) -> None:
     with lake.connect() as connection:
         cursor = connection.cursor().execute("SELECT sum(amount) FROM orders")

@@ -15,9 +15,7 @@ from headwater.model.identifiers import CATALOG_NAME
 from headwater.model.principal import Identity
 from headwater.model.statement import Dialect, Session
 from headwater.query.session import ALL_ROLES, PREPARED_PREFIX, SessionChanges
-
-TRANSACTION_PROPERTY = "transaction"
-"""`Session.properties` key of the transaction that the client believes it is in."""
+from headwater.query.session_statements import TRANSACTION_PROPERTY
 
 _NO_TRANSACTION = "NONE"
 _ROLE = re.compile(r"ROLE\{(.*)\}", re.DOTALL)
