@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from headwater.catalog.manifests import Content, Entry, live_entries, read_manifest_list
-from headwater.catalog.schema import default_spec, snapshot_by_id
+from headwater.catalog.schema import current_schema, default_spec, snapshot_by_id
+from headwater.errors import ErrorCode, error
 from headwater.query.viewer import Row, columns, table
 from headwater.storage.fileio import FileIO
 
@@ -98,15 +100,34 @@ def _manifests(
 
 
 def _partition_schema(metadata: Mapping[str, Any]) -> pa.Schema:
+    """As Trino's Iceberg connector has it: clients tell an Iceberg table by these columns."""
     fields = [pa.field(f["name"], pa.string()) for f in default_spec(metadata)["fields"]]
-    partition = [pa.field("partition", pa.struct(fields))] if fields else []
-    return pa.schema([*partition, *_PARTITION_COUNTS])
+    if not fields:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "the table is not partitioned",
+            hint='its "…$files" lists the files with their record counts',
+        )
+    nulls = pa.struct([pa.field("null_count", pa.int64())])
+    data = pa.struct([pa.field(column["name"], nulls) for column in _plain_columns(metadata)])
+    return pa.schema(
+        [
+            pa.field("partition", pa.struct(fields)),
+            *_PARTITION_COUNTS,
+            *([pa.field("data", data)] if data.num_fields else []),
+        ]
+    )
+
+
+def _plain_columns(metadata: Mapping[str, Any]) -> list[Any]:
+    return [f for f in current_schema(metadata)["fields"] if isinstance(f["type"], str)]
 
 
 def _partitions(
     io: FileIO, metadata: Mapping[str, Any], snapshot: Mapping[str, Any] | None
 ) -> Iterator[Row]:
     names = [field["name"] for field in default_spec(metadata)["fields"]]
+    plain = _plain_columns(metadata)
     found: dict[tuple[str | None, ...], list[Entry]] = {}
     for entry in live_entries(io, snapshot):
         if entry.content is Content.DATA:
@@ -114,13 +135,17 @@ def _partitions(
             key = tuple(None if (v := values.get(name)) is None else str(v) for name in names)
             found.setdefault(key, []).append(entry)
     for key, entries in found.items():
-        counts = (
+        nulls: Counter[int] = Counter()
+        for entry in entries:
+            nulls.update(dict(_pairs(entry.file.get("null_value_counts")) or ()))
+        data = {column["name"]: {"null_count": nulls.get(column["id"])} for column in plain}
+        yield (
+            dict(zip(names, key, strict=True)),
             sum(entry.records for entry in entries),
             len(entries),
             sum(entry.size for entry in entries),
+            *((data,) if data else ()),
         )
-        partition = (dict(zip(names, key, strict=True)),) if names else ()
-        yield (*partition, *counts)
 
 
 FILE_TABLES: dict[str, FileTable] = {

@@ -95,3 +95,10 @@ def test_create_insert_select_drop(connect: Connect) -> None:
 def test_the_servers_version(connect: Connect) -> None:
     with connect("admin").connect() as connection:
         assert connection.execute(sa.text("SELECT version()")).scalar()
+
+
+def test_partitions_are_no_indexes(lake: Lake, connect: Connect) -> None:
+    lake.rows("CREATE TABLE shop.parted (a bigint, g varchar) WITH (partitioning = ARRAY['g'])")
+    lake.rows("INSERT INTO shop.parted VALUES (1, 'x')")
+    assert sa.inspect(connect("admin")).get_indexes("parted", schema="shop") == []
+    lake.rows("DROP TABLE shop.parted")
