@@ -12,6 +12,7 @@ from headwater.errors import ErrorCode, error
 from headwater.model.scan import GovernedScan
 from headwater.query.viewer import table
 from headwater.query.work import Outcome, Task, Work
+from headwater.sql.relations import ScanRelation
 from headwater.sql.statements import Explain, Query
 
 Plan = Callable[[Work], Work]
@@ -50,7 +51,7 @@ def _lines(work: Work) -> list[str]:
     used = {
         leaf.relation.scan.decision.id: leaf.used
         for leaf in work.bound.leaves
-        if hasattr(leaf.relation, "scan")
+        if isinstance(leaf.relation, ScanRelation)
     }
     for scan in work.plan.scans:
         lines += _scan(scan, used.get(scan.decision.id, set()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import secrets
 import threading
 import time
@@ -21,6 +22,7 @@ from headwater.settings import Settings
 
 _TICK_SECONDS = 0.5
 _FORGET_SECONDS = 3600.0
+_NO_TEXT = re.compile("[\\0\\ud800-\\udfff]")
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +80,7 @@ class QueryService:
             session = with_properties(session)
             limits = effective_limits(session, self._settings.limits)
             query.session = replace(session, limits=limits)
-            size = len(statement.text.encode(errors="surrogatepass"))
-            if size > self._settings.limits.statement_bytes:
-                raise error(
-                    ErrorCode.EXCEEDED_STATEMENT_SIZE,
-                    f"the statement has {size} bytes; "
-                    f"{self._settings.limits.statement_bytes} are allowed",
-                    hint="load data with `headwater catalog load` or in several statements",
-                )
+            _check_text(statement.text, self._settings.limits.statement_bytes)
             ticket = self._queue.enter(session.identity.principal.id)
         except HeadwaterError as exc:
             query.end(exc)
@@ -183,3 +178,20 @@ class QueryService:
                     f"the client has not asked for {limits.client_seconds:g} seconds",
                 )
             )
+
+
+def _check_text(text: str, most: int) -> None:
+    """Raises EXCEEDED_STATEMENT_SIZE, or SYNTAX_ERROR for text that is not Unicode."""
+    size = len(text.encode(errors="surrogatepass"))
+    if size > most:
+        raise error(
+            ErrorCode.EXCEEDED_STATEMENT_SIZE,
+            f"the statement has {size} bytes; {most} are allowed",
+            hint="load data with `headwater catalog load` or in several statements",
+        )
+    if _NO_TEXT.search(text):
+        raise error(
+            ErrorCode.SYNTAX_ERROR,
+            "the statement holds characters that are no text",
+            hint="send valid UTF-8 without NUL characters",
+        )

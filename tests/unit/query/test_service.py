@@ -115,6 +115,11 @@ def test_a_huge_statement_is_refused_before_it_is_parsed(
     assert failure(query) is ErrorCode.EXCEEDED_STATEMENT_SIZE
 
 
+@pytest.mark.parametrize("text", ["SELECT '\0'", "SELECT '\udcff'"])
+def test_text_that_is_no_text_is_refused(service: Callable[..., QueryService], text: str) -> None:
+    assert failure(service().submit(ELLEN, Statement(text))) is ErrorCode.SYNTAX_ERROR
+
+
 def test_a_full_queue_refuses(service: Callable[..., QueryService]) -> None:
     running = service(queue_length_per_principal=1)
     assert not running.submit(ELLEN, Statement("SELECT 1")).state.is_final

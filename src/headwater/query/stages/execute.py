@@ -55,7 +55,9 @@ def _run_plan(work: Work) -> None:
     finally:
         query.on_stop(None)
         stream.close()
-    query.check()
+    if work.writing is None:
+        # A write that was stopped too late is done, and its client must hear so.
+        query.check()
 
 
 def _stream_rows(work: Work, stream: ResultStream) -> None:
