@@ -19,6 +19,9 @@ from spec.records import Record, cell, parse, statements
 
 _numbers = itertools.count(1)
 
+SECRET = "SENTINEL"
+"""What hidden values hold in the red team's files; never in an answer to a restricted user."""
+
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
@@ -66,8 +69,10 @@ class SpecRun:
             if record.kind != "error":
                 return f"unexpected {exc}"
             code, *rest = record.words
+            if self._sees_secret(f"{exc} {exc.hint}"):
+                return f"a secret in an error: {exc} ({exc.hint})"
             assert code in {*ErrorCode, "USER"}, f"there is no error code {code}"
-            pattern = " ".join(rest)
+            pattern = self._filled(" ".join(rest))
             if code != (exc.code if code in ErrorCode.__members__ else exc.code.kind):
                 return f"expected {code}, got {exc}"
             if pattern and not re.search(pattern, str(exc)):
@@ -94,11 +99,17 @@ class SpecRun:
             self.variables[record.words[0]] = cell(rows[0][0])
             return None
         got = ["|".join(cell(value) for value in row) for row in rows]
+        if self._sees_secret("\n".join(got)):
+            return f"a secret in a result: {got}"
         got = "\n".join(got).splitlines()
         expected = [self._filled(row) for row in record.expected or ()]
         if "rowsort" in record.words:
             got, expected = sorted(got), sorted(expected)
         return None if got == expected else f"expected\n  {expected}\ngot\n  {got}"
+
+    def _sees_secret(self, text: str) -> bool:
+        """True when anybody but the administrator meets a value that only he may see."""
+        return SECRET in text and self.session.identity.principal != self.platform.admin
 
     def _user(self, name: str, role: str | None = None) -> Session:
         directory, actor = self.platform.directory, self.platform.actor

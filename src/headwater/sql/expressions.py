@@ -41,6 +41,10 @@ class Cte:
 
 Ctes = Mapping[str, Cte]
 
+_NOT_CONSTANT = (
+    exp.Column, exp.Star, exp.Query, exp.Table, exp.AggFunc, exp.Window, exp.Lambda,
+)  # fmt: skip
+
 
 class QueryBinder(Protocol):
     """Binds a subquery of an expression."""
@@ -167,7 +171,8 @@ class ExpressionBinder:
             )
         parts = [part.name for part in column.parts]
         if parts[0].startswith(PARAMETER):
-            column.replace(self.state.parameter(int(parts[0].removeprefix(PARAMETER)), position))
+            value = self.state.parameter(int(parts[0].removeprefix(PARAMETER)), position)
+            column.replace(self._constant(value, position))
             return
         top: exp.Expr = column
         while (
@@ -184,6 +189,22 @@ class ExpressionBinder:
         for name in parts[used:]:
             read = row_field(read, name, position)
         top.replace(read)
+
+    def _constant(self, value: exp.Expr, position: Position | None) -> exp.Expr:
+        """A parameter's tree, checked: it is put in after names are resolved, so it has none."""
+        for node in list(value.walk()):
+            if isinstance(node, _NOT_CONSTANT):
+                raise error(
+                    ErrorCode.INVALID_ARGUMENT,
+                    "a value for a parameter must be a constant",
+                    hint="it names no column and holds no query, aggregate or lambda",
+                    position=position,
+                )
+            check_node(node, self.dialect)
+            constant = session_value(node, self.session)
+            if constant is not None:
+                node.replace(constant)
+        return value
 
     def _resolve(
         self,
