@@ -20,9 +20,9 @@ COMMAND = (sys.executable, "-m", "headwater")
 
 
 class Server:
-    """One `headwater up`; `lines` is what it printed until READY."""
+    """One `headwater up`; `settings` are HEADWATER_ variables."""
 
-    def __init__(self, home: Path, *flags: str) -> None:
+    def __init__(self, home: Path, *flags: str, **settings: str) -> None:
         self.home = home
         self.errors = home.parent / f"{home.name}.stderr"
         with self.errors.open("ab") as stderr:
@@ -30,7 +30,7 @@ class Server:
                 [*COMMAND, "up", "--home", str(home), *flags],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=environment(home),
+                env={**environment(home), **settings},
                 text=True,
             )
         assert self.process.stdout is not None
