@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.gateway.trino_http.encode import rows_text
@@ -102,11 +102,13 @@ def test_doubles_are_never_written_as_integers():
     assert rows_text(batch) == b"[1.0],[-2.0],[1e+300]"
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.text()))
 def test_any_text_survives(values):
     assert encoded(pa.array(values, pa.string())) == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.dictionaries(st.text(), st.lists(st.none() | st.text()))))
 def test_any_nesting_survives(values):
     kind = pa.map_(pa.string(), pa.list_(pa.string()))
