@@ -80,7 +80,7 @@ def test_a_good_file_has_nothing_to_diagnose(tmp_path):
         ([{"a": 1}, {"a": "x"}], "line 2: a is a string, but a number in line 1"),
         ([{"a": {"b": [1]}}, {"a": {"b": [True]}}], "line 2: a.b[] is a boolean"),
         ([{"a": None}, {"a": [1]}, {"a": {}}], "line 3: a is an object, but an array in line 2"),
-        ([[1]], "line 1 is not an object"),
+        ([{"a": 1}, [1]], "line 2 is not an object"),
     ],
 )
 def test_mixed_json(tmp_path, rows, wanted):
