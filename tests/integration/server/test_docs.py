@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from integration.server.conftest import Server, environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,6 +24,7 @@ def commands(page: str) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(900)
 def test_quick_start(server: Server, tmp_path: Path) -> None:
     shims = tmp_path / "bin"
     shims.mkdir()

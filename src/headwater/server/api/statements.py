@@ -89,7 +89,7 @@ def history(
 ) -> list[dict[str, Any]]:
     """The caller's own statements, latest first."""
     entries = running.queries.history.entries(principal_id=caller.principal.id, limit=limit)
-    return [dict(entry.values) for entry in entries]
+    return [dict(entry.values) | _live(running, entry["id"]) for entry in entries]
 
 
 @router.get("/statements/{statement_id}")
@@ -137,6 +137,12 @@ def cancel(statement_id: str, caller: Caller, running: Running) -> Response:
     """Stops the statement; harmless when it has ended."""
     _own(running, caller, statement_id).cancel()
     return Response(status_code=204)
+
+
+def _live(running: Parts, statement_id: str) -> dict[str, Any]:
+    """What the history does not know yet of a statement that still runs."""
+    query = running.queries.get(statement_id)
+    return {} if query is None or query.state.is_final else {"state": query.state}
 
 
 def _own(running: Parts, caller: Identity, statement_id: str) -> RunningQuery:
