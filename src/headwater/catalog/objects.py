@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy
@@ -19,6 +19,7 @@ from headwater.catalog.namespaces import folded_key, require_namespace
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.identifiers import Namespace, TableIdentifier
 from headwater.store.database import Database
+from headwater.store.prepared import Prepared
 
 _TABLE = records.objects
 _NAMESPACES = records.namespaces
@@ -35,14 +36,30 @@ _ENTRY = (
 _JOINED = sqlalchemy.select(*_ENTRY).join_from(
     _TABLE, _NAMESPACES, _TABLE.c.namespace_id == _NAMESPACES.c.id
 )
-# Built once: making a statement takes longer than running these.
-_BY_NAME = _JOINED.where(
-    _NAMESPACES.c.folded == sqlalchemy.bindparam("namespace"),
-    _TABLE.c.folded == sqlalchemy.bindparam("name"),
+_BY_NAME = Prepared(
+    _JOINED.where(
+        _NAMESPACES.c.folded == sqlalchemy.bindparam("namespace"),
+        _TABLE.c.folded == sqlalchemy.bindparam("name"),
+    )
 )
-_METADATA = sqlalchemy.select(_TABLE.c.metadata).where(
-    _TABLE.c.uuid == sqlalchemy.bindparam("uuid"),
-    _TABLE.c.version == sqlalchemy.bindparam("version"),
+_METADATA = Prepared(
+    sqlalchemy.select(_TABLE.c.metadata).where(
+        _TABLE.c.uuid == sqlalchemy.bindparam("uuid"),
+        _TABLE.c.version == sqlalchemy.bindparam("version"),
+    )
+)
+_SWAP = Prepared(
+    _TABLE.update()
+    .where(
+        _TABLE.c.uuid == sqlalchemy.bindparam("base_uuid"),
+        _TABLE.c.version == sqlalchemy.bindparam("base_version"),
+    )
+    .values(
+        {
+            name: sqlalchemy.bindparam(f"new_{name}")
+            for name in ("version", "location", "metadata_location", "metadata")
+        }
+    )
 )
 _CACHE_BYTES = 64 * 1024 * 1024
 
@@ -76,9 +93,8 @@ class Objects:
 
     def find(self, identifier: TableIdentifier, *, fold_case: bool = False) -> TableEntry | None:
         """The table or view of exactly that name; with `fold_case`, whatever its case."""
-        with self._database.read() as connection:
-            row = _find(connection, identifier, fold_case)
-        return None if row is None else _entry(row)
+        row = _matching(self._database.rows(_BY_NAME, **_key(identifier)), identifier, fold_case)
+        return None if row is None else row.entry
 
     def by_uuid(self, object_uuid: str) -> TableEntry | None:
         """The table or view with that uuid."""
@@ -103,24 +119,21 @@ class Objects:
 
     def state(self, identifier: TableIdentifier, kind: ObjectKind) -> State:
         """The current state; TABLE_NOT_FOUND when there is no such table (or view)."""
-        with self._database.read() as connection:
-            row = _find(connection, identifier, fold_case=False)
-            if row is None or row.kind != kind.value:
-                raise no_object(identifier, kind)
-            cached = self._cache.get(row.uuid, row.version)
-            text = None
-            if cached is None:
-                text = connection.execute(
-                    _METADATA, {"uuid": row.uuid, "version": row.version}
-                ).scalar()
+        found = self._database.rows(_BY_NAME, **_key(identifier))
+        row = _matching(found, identifier, fold_case=False)
+        if row is None or row.entry.kind is not kind:
+            raise no_object(identifier, kind)
+        object_uuid = row.entry.uuid
+        cached = self._cache.get(object_uuid, row.version)
         if cached is None:
-            if text is None:
-                # Postgres, read committed: a commit came between the two reads.
+            text = self._database.rows(_METADATA, uuid=object_uuid, version=row.version)
+            if not text:
+                # A commit came between the two reads.
                 return self.state(identifier, kind)
-            metadata_json = text.encode()
+            metadata_json: bytes = text[0][0].encode()
             cached = (metadata_json, orjson.loads(metadata_json))
-            self._cache.put(row.uuid, row.version, *cached)
-        return State(_entry(row), row.version, row.metadata_location, *cached)
+            self._cache.put(object_uuid, row.version, *cached)
+        return State(row.entry, row.version, row.metadata_location, *cached)
 
     def remember(self, state: State) -> None:
         """Keeps the state that a commit just made, which someone is likely to load next."""
@@ -228,60 +241,58 @@ def insert_object(connection: Connection, state: State, location: str) -> None:
 
 def swap_object(connection: Connection, base: State, new: State, location: str) -> bool:
     """Replaces a row by its next version; False when it is no longer at the base's version."""
-    result = connection.execute(
-        _TABLE.update()
-        .where(_TABLE.c.uuid == base.entry.uuid, _TABLE.c.version == base.version)
-        .values(
-            version=new.version,
-            location=location,
-            metadata_location=new.metadata_location,
-            metadata=new.metadata_json.decode(),
-        )
+    changed = _SWAP.change(
+        connection,
+        {
+            "base_uuid": base.entry.uuid,
+            "base_version": base.version,
+            "new_version": new.version,
+            "new_location": location,
+            "new_metadata_location": new.metadata_location,
+            "new_metadata": new.metadata_json.decode(),
+        },
     )
-    return result.rowcount == 1
+    return changed == 1
 
 
 def remove_object(
     connection: Connection, identifier: TableIdentifier, kind: ObjectKind, *, purge: bool
 ) -> tuple[TableEntry, str]:
     """Deletes a row and retires its location; returns what was removed and its metadata file."""
-    row = _find(connection, identifier, fold_case=False)
-    if row is None or row.kind != kind.value:
-        raise no_object(identifier, kind)
+    row = _find(connection, identifier, kind)
+    object_uuid = row.entry.uuid
     location: str = connection.execute(
-        sqlalchemy.select(_TABLE.c.location).where(_TABLE.c.uuid == row.uuid)
+        sqlalchemy.select(_TABLE.c.location).where(_TABLE.c.uuid == object_uuid)
     ).scalar_one()
-    connection.execute(_TABLE.delete().where(_TABLE.c.uuid == row.uuid))
+    connection.execute(_TABLE.delete().where(_TABLE.c.uuid == object_uuid))
     connection.execute(
         _RETIRED.insert().values(
             location=location,
-            uuid=row.uuid,
+            uuid=object_uuid,
             name=str(identifier),
             purge=purge,
             retired_ms=int(time.time() * 1000),
         )
     )
-    return _entry(row), row.metadata_location
+    return row.entry, row.metadata_location
 
 
 def rename_object(
     connection: Connection, source: TableIdentifier, target: TableIdentifier, kind: ObjectKind
 ) -> TableEntry:
     """Gives a table or view another name, in another namespace perhaps; returns it as it was."""
-    row = _find(connection, source, fold_case=False)
-    if row is None or row.kind != kind.value:
-        raise no_object(source, kind)
+    entry = _find(connection, source, kind).entry
     same_but_case = source.namespace == target.namespace and fold(source.name) == fold(target.name)
     if source == target or not same_but_case:
         namespace_id = require_free_name(connection, target)
     else:
-        namespace_id = row.namespace_id
+        namespace_id = entry.namespace_id
     connection.execute(
         _TABLE.update()
-        .where(_TABLE.c.uuid == row.uuid)
+        .where(_TABLE.c.uuid == entry.uuid)
         .values(namespace_id=namespace_id, name=target.name, folded=fold(target.name))
     )
-    return _entry(row)
+    return entry
 
 
 def no_object(identifier: TableIdentifier, kind: ObjectKind) -> HeadwaterError:
@@ -290,18 +301,37 @@ def no_object(identifier: TableIdentifier, kind: ObjectKind) -> HeadwaterError:
     return error(ErrorCode.TABLE_NOT_FOUND, f"{what} does not exist: {str(identifier)[:600]}")
 
 
-def _find(
-    connection: Connection, identifier: TableIdentifier, fold_case: bool
-) -> sqlalchemy.Row[Any] | None:
-    row = connection.execute(
-        _BY_NAME,
-        {"namespace": folded_key(identifier.namespace), "name": fold(identifier.name)},
-    ).first()
-    if row is None or (not fold_case and _entry(row).identifier != identifier):
+class _Found(NamedTuple):
+    entry: TableEntry
+    version: int
+    metadata_location: str
+
+
+def _find(connection: Connection, identifier: TableIdentifier, kind: ObjectKind) -> _Found:
+    found = _matching(_BY_NAME.rows(connection, _key(identifier)), identifier, fold_case=False)
+    if found is None or found.entry.kind is not kind:
+        raise no_object(identifier, kind)
+    return found
+
+
+def _key(identifier: TableIdentifier) -> dict[str, str]:
+    return {"namespace": folded_key(identifier.namespace), "name": fold(identifier.name)}
+
+
+def _matching(
+    rows: Sequence[Sequence[Any]], identifier: TableIdentifier, fold_case: bool
+) -> _Found | None:
+    """The one row that `_BY_NAME` found, if its name is the one that was asked for."""
+    if not rows:
         return None
-    return row
+    row = rows[0]
+    entry = _entry(row)
+    if not fold_case and entry.identifier != identifier:
+        return None
+    return _Found(entry, row[4], row[5])
 
 
-def _entry(row: Any) -> TableEntry:
-    identifier = TableIdentifier(namespace_of(row.path), row.name)
-    return TableEntry(row.uuid, identifier, ObjectKind(row.kind), row.namespace_id)
+def _entry(row: Sequence[Any]) -> TableEntry:
+    object_uuid, name, kind, namespace_id, _version, _location, path = row
+    identifier = TableIdentifier(namespace_of(path), name)
+    return TableEntry(object_uuid, identifier, ObjectKind(kind), namespace_id)

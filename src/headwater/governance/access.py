@@ -357,25 +357,24 @@ class AccessRequest:
         scanned_bytes: int | None = None,
         engine: str | None = None,
     ) -> None:
-        """Adds the event that says how the statement ended (`outcome`: done, failed, canceled)."""
-        self._access.audit.write(
-            [
-                *self._pending,
-                {
-                    **self._facts,
-                    "id": uuid7(),
-                    "kind": "completion",
-                    "outcome": outcome,
-                    "securable": "",
-                    "error_code": error_code,
-                    "rows": rows,
-                    "scanned_bytes": scanned_bytes,
-                    "engine": engine,
-                    "duration_ms": now_ms() - self._started_ms,
-                },
-            ]
-        )
-        self._pending = []
+        """Adds the event that says how the statement ended (`outcome`: done, failed, canceled).
+
+        It is written a moment later: no caller waits for it.
+        """
+        self.seal()
+        completion = {
+            **self._facts,
+            "id": uuid7(),
+            "kind": "completion",
+            "outcome": outcome,
+            "securable": "",
+            "error_code": error_code,
+            "rows": rows,
+            "scanned_bytes": scanned_bytes,
+            "engine": engine,
+            "duration_ms": now_ms() - self._started_ms,
+        }
+        self._access.audit.write_later([completion])
 
     def actor(self) -> Actor:
         """Who catalog changes of this request are recorded for."""

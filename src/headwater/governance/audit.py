@@ -10,22 +10,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
-from headwater.errors import ErrorCode, error
+from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.tables import audit_event, audit_head
 from headwater.model.principal import Actor
 from headwater.store.database import Database
+from headwater.store.prepared import Prepared
+from headwater.telemetry.logs import log
 
 GENESIS = "0" * 64
 """What stands for the hash before the first event."""
 
 _BATCH = 5_000
+_LATER_SECONDS = 0.5
+_LATER_MOST = 10_000
+"""Events that may wait while the metastore refuses them; the oldest go to the server's log."""
+
+_LOCK_HEAD = Prepared(select(audit_head.c.sequence, audit_head.c.hash).with_for_update())
+_MOVE_HEAD = Prepared(
+    audit_head.update().values(sequence=bindparam("new_sequence"), hash=bindparam("new_hash"))
+)
+_ADD_EVENT = Prepared(audit_event.insert(), [column.name for column in audit_event.c])
+
+_SEARCHED = ("id", "time_ms", "kind", "outcome", "principal", "securable", "request_id")
+"""The facts that are columns, too."""
+
+_log = log("audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +71,40 @@ class Verification:
     problem: str | None = None
 
 
+class _Entry(NamedTuple):
+    """An event on its way into the chain: its search columns, and its canonical JSON."""
+
+    columns: dict[str, Any]
+    body: str
+
+
+class _Ticket:
+    """What one caller has written, and what became of it."""
+
+    __slots__ = ("done", "entries", "failure")
+
+    def __init__(self, entries: list[_Entry]) -> None:
+        self.entries = entries
+        self.done = False
+        self.failure: Exception | None = None
+
+
 class AuditLog:
     """Appends events to the chain and reads them.
 
     Writers queue on the chain's head row (on SQLite: on the one write lock), so in a transaction
-    that also changes other tables, append last.
+    that also changes other tables, append last. Callers that `write` at the same time share a
+    transaction: whoever comes first writes for all that wait.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._queue_lock = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._later: list[_Entry] = []
+        self._timer: threading.Timer | None = None
+        self._turn = threading.Lock()
+        database.before_close(self.close)
 
     def append(self, connection: Connection, events: Sequence[Mapping[str, Any]]) -> None:
         """Adds events in the connection's transaction.
@@ -70,25 +112,92 @@ class AuditLog:
         Each needs `id`, `kind`, `outcome`, `principal`, `securable` and `request_id`; anything else
         that JSON can hold may be there.
         """
-        if not events:
+        self._append(connection, [_entry(event) for event in events])
+
+    def _append(self, connection: Connection, entries: Sequence[_Entry]) -> None:
+        if not entries:
             return
-        locked = connection.execute(select(audit_head).with_for_update()).one_or_none()
-        if locked is None:
+        locked = _LOCK_HEAD.rows(connection, {})
+        if not locked:
             connection.execute(audit_head.insert().values(id=1, sequence=0, hash=GENESIS))
-        sequence, previous = (locked.sequence, locked.hash) if locked else (0, GENESIS)
+        sequence, previous = locked[0] if locked else (0, GENESIS)
         rows = []
-        for event in events:
+        for columns, body in entries:
             sequence += 1
-            body = canonical({**event, "time_ms": event.get("time_ms", now_ms())})
             previous = link(previous, body)
-            rows.append(_row(sequence, previous, body))
-        connection.execute(audit_event.insert(), rows)
-        connection.execute(audit_head.update().values(sequence=sequence, hash=previous))
+            rows.append({**columns, "sequence": sequence, "body": body, "hash": previous})
+        _ADD_EVENT.change_all(connection, rows)
+        _MOVE_HEAD.change(connection, {"new_sequence": sequence, "new_hash": previous})
 
     def write(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Adds events in a transaction of their own."""
-        with self._database.write() as connection:
-            self.append(connection, events)
+        """Adds events; returns once they are committed, raises when they could not be."""
+        ticket = _Ticket([_entry(event) for event in events])
+        with self._queue_lock:
+            self._waiting.append(ticket)
+        with self._turn:
+            if not ticket.done:
+                self._write_waiting()
+        if isinstance(ticket.failure, HeadwaterError):
+            cause = ticket.failure
+            raise error(cause.code, cause.message, hint=cause.hint) from cause
+        if ticket.failure is not None:
+            raise ticket.failure
+
+    def write_later(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Adds events with the next transaction, within a second; never waits, never fails.
+
+        For what happened already: these events, and no others, are lost when the process is killed.
+        """
+        entries = [_entry(event) for event in events]
+        with self._queue_lock:
+            self._later += entries
+            if self._timer is None:
+                self._timer = threading.Timer(_LATER_SECONDS, self._write_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Writes what `write_later` was given; returns once it is committed."""
+        if self._later:
+            self.write([])
+
+    def close(self) -> None:
+        """Writes what waits, for the last time; what cannot be written goes to the log."""
+        with self._queue_lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        try:
+            self.flush()
+        except Exception as exc:
+            _log.error("audit events were lost", count=len(self._later), why=str(exc))
+
+    def _write_late(self) -> None:
+        with self._queue_lock:
+            self._timer = None
+        try:
+            self.flush()
+        except Exception as exc:
+            # They stay in the queue, and go with the next batch that can be written.
+            _log.error("audit events wait", count=len(self._later), why=str(exc))
+
+    def _write_waiting(self) -> None:
+        """Writes all that waits in one transaction; the turn is the caller's."""
+        with self._queue_lock:
+            tickets, self._waiting = self._waiting, []
+            later, self._later = self._later, []
+        entries = [*later, *(entry for ticket in tickets for entry in ticket.entries)]
+        try:
+            with self._database.write() as connection:
+                self._append(connection, entries)
+        except Exception as exc:
+            with self._queue_lock:
+                self._later = [*later, *self._later][-_LATER_MOST:]
+            for ticket in tickets:
+                ticket.failure = exc
+        finally:
+            for ticket in tickets:
+                ticket.done = True
 
     def change(
         self,
@@ -146,6 +255,7 @@ class AuditLog:
             wanted = wanted.where(audit_event.c.time_ms >= since_ms)
         if before is not None:
             wanted = wanted.where(audit_event.c.sequence < before)
+        self.flush()
         with self._database.read() as connection:
             return [
                 AuditEvent(row.sequence, row.hash, json.loads(row.body))
@@ -154,6 +264,7 @@ class AuditLog:
 
     def head(self) -> ChainHead:
         """The chain's end now."""
+        self.flush()
         with self._database.read() as connection:
             row = connection.execute(select(audit_head)).one_or_none()
         return ChainHead(row.sequence, row.hash) if row else ChainHead(0, GENESIS)
@@ -162,6 +273,7 @@ class AuditLog:
         """Recomputes the whole chain; `noted` is a head seen earlier that must still be in it."""
         if noted is not None and noted.sequence == 0:
             noted = None
+        self.flush()
         previous, count = GENESIS, 0
         for row in self._rows():
             count += 1
@@ -170,7 +282,7 @@ class AuditLog:
                 problem = f"event {count} is missing"
             elif link(previous, row["body"]) != row["hash"]:
                 problem = f"event {count} was changed, or one before it was removed"
-            elif _row(count, row["hash"], row["body"]) != row:
+            elif any(row[name] != value for name, value in _columns(row["body"]).items()):
                 problem = f"the search columns of event {count} were changed"
             elif noted is not None and noted.sequence == count and noted.hash != row["hash"]:
                 problem = f"event {count} is not the one whose hash was noted"
@@ -217,17 +329,11 @@ def link(previous: str, body: str) -> str:
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 
-def _row(sequence: int, digest: str, body: str) -> dict[str, Any]:
+def _entry(event: Mapping[str, Any]) -> _Entry:
+    facts = {**event, "time_ms": event.get("time_ms", now_ms())}
+    return _Entry({name: facts[name] for name in _SEARCHED}, canonical(facts))
+
+
+def _columns(body: str) -> dict[str, Any]:
     facts = json.loads(body)
-    return {
-        "sequence": sequence,
-        "id": facts["id"],
-        "time_ms": facts["time_ms"],
-        "kind": facts["kind"],
-        "outcome": facts["outcome"],
-        "principal": facts["principal"],
-        "securable": facts["securable"],
-        "request_id": facts["request_id"],
-        "body": body,
-        "hash": digest,
-    }
+    return {name: facts[name] for name in _SEARCHED}

@@ -17,6 +17,7 @@ from headwater.model.principal import Identity, Principal, PrincipalKind
 from headwater.model.privilege import Privilege
 from headwater.model.scan import MaskAction
 from headwater.store.database import Database
+from headwater.store.prepared import Prepared
 
 CATALOG_ID = f"catalog:{CATALOG_NAME}"
 """The id that grants on the catalog are bound to."""
@@ -167,14 +168,18 @@ class PolicyStore:
 
     def current(self) -> State:
         """The state as committed now; one small read when nothing has changed."""
-        with self.database.read() as connection:
-            epoch = read_epoch(connection)
-            if epoch == self._state.epoch:
-                return self._state
-            with self._lock:
-                if epoch != self._state.epoch:
-                    self._state = load_state(connection)
-                return self._state
+        found = self.database.rows(_EPOCH)
+        known = self._state
+        if (found[0][0] if found else 0) == known.epoch:
+            return known
+        with self._lock, self.database.read() as connection:
+            # Another thread may have read it meanwhile, or more has changed.
+            if read_epoch(connection) != self._state.epoch:
+                self._state = load_state(connection)
+            return self._state
+
+
+_EPOCH = Prepared(select(tables.policy_epoch.c.epoch))
 
 
 def read_epoch(connection: Connection) -> int:

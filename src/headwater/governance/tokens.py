@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ _ALGORITHM = "Ed25519"
 _SKEW_SECONDS = 60
 _MAX_TTL_SECONDS = 90 * 24 * 3600
 _MAX_LENGTH = 4096
+_REMEMBERED = 1024
 
 
 class Tokens:
@@ -40,6 +43,10 @@ class Tokens:
         self._key = _load_key(key_path)
         self._store = store
         self._engine_session = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        # Verified claims by the token's SHA-256 and audience: a signature is checked once, the
+        # expiry and the principal at every use.
+        self._verified: dict[tuple[bytes, str], dict[str, Any]] = {}
 
     def issue(
         self,
@@ -110,6 +117,22 @@ class Tokens:
     def _claims(self, token: str, audience: str) -> dict[str, Any]:
         if len(token) > _MAX_LENGTH:
             raise _refused("the token is too long")
+        try:
+            key = (hashlib.sha256(token.encode()).digest(), audience)
+        except UnicodeEncodeError as exc:
+            raise _refused("the token is not valid, or has expired") from exc
+        known = self._verified.get(key)
+        if known is not None and time.time() < known["exp"] + _SKEW_SECONDS:
+            return known
+        claims = self._checked(token, audience)
+        with self._lock:
+            if len(self._verified) >= _REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[key] = claims
+        return claims
+
+    def _checked(self, token: str, audience: str) -> dict[str, Any]:
+        """The claims of a token whose signature, audience and times are right."""
         try:
             claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
             jwt.JWTClaimsRegistry(

@@ -6,7 +6,8 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.store.prepared import Prepared
 
 T = TypeVar("T")
 
@@ -37,12 +39,39 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()
         self.engine = _engine(self.url, self.is_sqlite)
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._before_close: list[Callable[[], None]] = []
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads; sees one consistent state."""
         with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
+
+    def rows(self, statement: Prepared, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """What one read finds, as committed now; much cheaper than `read` on SQLite."""
+        if not self.is_sqlite:
+            with self.read() as connection:
+                return statement.rows(connection, parameters)
+        with _translated():
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                reader = self._new_reader()
+            try:
+                found = statement.driver_rows(reader, parameters)
+            except BaseException:
+                reader.close()
+                raise
+            self._readers.append(reader)
+        return found
+
+    def _new_reader(self) -> sqlite3.Connection:
+        pooled = self.engine.raw_connection()
+        reader = pooled.driver_connection
+        pooled.detach()
+        assert isinstance(reader, sqlite3.Connection)
+        return reader
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -84,8 +113,16 @@ class Database:
                     raise
                 time.sleep(0.2 * 2**attempt)
 
+    def before_close(self, work: Callable[[], None]) -> None:
+        """Has `close` call something that still needs the database."""
+        self._before_close.append(work)
+
     def close(self) -> None:
         """Closes all connections."""
+        for work in self._before_close:
+            work()
+        while self._readers:
+            self._readers.pop().close()
         self.engine.dispose()
 
 
@@ -121,7 +158,9 @@ def _engine(url: sqlalchemy.URL, is_sqlite: bool) -> sqlalchemy.Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("headwater_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
 
@@ -133,8 +172,13 @@ def _translated() -> Iterator[None]:
         yield
     except sqlalchemy.exc.IntegrityError:
         raise
-    except (OperationalError, DatabaseError) as exc:
+    except sqlite3.IntegrityError as exc:
+        # From a prepared statement, which SQLAlchemy has not seen.
+        raise sqlalchemy.exc.IntegrityError(None, None, exc) from exc
+    except sqlite3.Error as exc:
         raise _translate(exc) from exc
+    except (OperationalError, DatabaseError) as exc:
+        raise _translate(exc.orig or exc) from exc
     except SQLAlchemyError as exc:
         if isinstance(exc, sqlalchemy.exc.TimeoutError):
             raise error(
@@ -145,9 +189,9 @@ def _translated() -> Iterator[None]:
         raise
 
 
-def _translate(exc: DatabaseError) -> HeadwaterError:
-    text = str(exc.orig).splitlines()[0] if str(exc.orig) else type(exc.orig).__name__
-    if getattr(exc.orig, "sqlstate", None) in _SERIALIZATION_FAILURES:
+def _translate(exc: BaseException) -> HeadwaterError:
+    text = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+    if getattr(exc, "sqlstate", None) in _SERIALIZATION_FAILURES:
         return error(ErrorCode.COMMIT_CONFLICT, "a concurrent change came first", hint="try again")
     if "malformed" in text or "not a database" in text:
         return error(

@@ -57,7 +57,7 @@ def test_when_the_log_cannot_be_written_nothing_is_allowed(
     def full(*_args: object) -> None:
         raise error(ErrorCode.DISK_FULL, "the metastore cannot be written: the disk is full")
 
-    monkeypatch.setattr(lake.audit, "append", full)
+    monkeypatch.setattr(lake.audit, "_append", full)
     with pytest.raises(HeadwaterError) as caught:
         request.seal()
     assert caught.value.code is ErrorCode.DISK_FULL

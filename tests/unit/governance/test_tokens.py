@@ -211,3 +211,30 @@ def test_impersonation_needs_the_privilege(lake: Lake) -> None:
     with pytest.raises(UserError):
         lake.access.impersonate(lake.identity("max"), "admin", request_id="r")
     assert SYSTEM.principal_name not in {p.name for p in lake.directory.all()}
+
+
+def test_a_token_that_was_good_once_is_judged_anew_at_each_use(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ellen = lake.directory.find_login("ellen")
+    token = lake.tokens.issue(ellen, ttl=60)
+    assert lake.tokens.verify(token).principal == ellen
+    refused(lake, token, ENGINE_AUDIENCE)
+    refused(lake, token[:-2] + ("AA" if token[-2:] != "AA" else "BB"))
+    lake.run("ALTER USER ellen DISABLE")
+    refused(lake, token)
+    lake.run("ALTER USER ellen ENABLE")
+    assert lake.tokens.verify(token).principal == ellen
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 130)
+    refused(lake, token)
+
+
+def test_remembered_tokens_are_bounded(lake: Lake) -> None:
+    ellen = lake.directory.find_login("ellen")
+    first = lake.tokens.issue(ellen)
+    lake.tokens.verify(first)
+    for _ in range(1100):
+        lake.tokens.verify(lake.tokens.issue(ellen))
+    assert len(lake.tokens._verified) == 1024
+    assert lake.tokens.verify(first).principal == ellen
