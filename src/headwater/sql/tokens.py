@@ -52,10 +52,12 @@ def tokenize(text: str, dialect: Dialect) -> list[Token]:
     try:
         tokens: list[Token] = list(grammar(dialect).tokenize(text))
     except (TokenError, ValueError) as failure:
+        place, hint = _unclosed(text) or (None, "look for an unmatched quote or comment")
         raise error(
             ErrorCode.SYNTAX_ERROR,
             "the statement cannot be split into tokens",
-            hint=_open_quote(text) or "look for an unmatched quote or comment",
+            hint=hint,
+            position=None if place is None else position_at(text, place),
         ) from failure
     depth = 0
     for token in tokens:
@@ -89,13 +91,27 @@ def _check_text(text: str) -> None:
             )
 
 
-def _open_quote(text: str) -> str | None:
-    for quote, what in (("'", "string"), ('"', "quoted name"), ("`", "quoted name")):
-        if text.count(quote) % 2:
-            return f"a {what} is not closed: missing {quote}"
-    if text.count("/*") > text.count("*/"):
-        return "a comment is not closed: missing */"
+def _unclosed(text: str) -> tuple[int, str] | None:
+    """Where the quote or comment begins that never ends, and what to tell of it."""
+    at = 0
+    while (opening := _OPENING.search(text, at)) is not None:
+        what, closing = _CLOSING[opening.group()]
+        end = text.find(closing, opening.end())
+        if end < 0:
+            told = f"{what} is not closed: missing {closing}"
+            return None if closing == "\n" else (opening.start(), told)
+        at = end + len(closing)
     return None
+
+
+_CLOSING = {
+    "'": ("a string", "'"),
+    '"': ("a quoted name", '"'),
+    "`": ("a quoted name", "`"),
+    "/*": ("a comment", "*/"),
+    "--": ("a comment", "\n"),
+}
+_OPENING = re.compile("|".join(map(re.escape, _CLOSING)))
 
 
 @dataclass(slots=True)

@@ -42,6 +42,13 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.EXCEEDED_MEMORY_LIMIT: "select fewer rows or columns, or raise limits.memory_bytes",
     ErrorCode.EXCEEDED_SCAN_LIMIT: "filter on a partition column, or raise limits.scan_bytes",
     ErrorCode.DISK_FULL: "select less, or give the home more disk",
+    ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE: "cast to a wider type, such as decimal(38, 2) or double",
+    ErrorCode.DIVISION_BY_ZERO: "nullif(divisor, 0) gives NULL instead",
+    ErrorCode.SUBQUERY_MULTIPLE_ROWS: "aggregate, or add LIMIT 1",
+    ErrorCode.STORAGE_UNAVAILABLE: "check the disk, or S3 and the network, then try again; the "
+    "server's log says more",
+    ErrorCode.ENGINE_FAILED: "run the statement again; the server's log says why it failed",
+    ErrorCode.INTERNAL_ERROR: "look for the statement's id in the server's log",
     ErrorCode.COMMIT_CONFLICT: "run the statement again",
     ErrorCode.COMMIT_STATE_UNKNOWN: "look at the table's snapshots before you run it again",
 }

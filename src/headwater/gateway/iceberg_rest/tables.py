@@ -27,6 +27,7 @@ from headwater.model.scan import WriteOperation
 from headwater.storage.credentials import CredentialVendor, VendedCredentials
 
 _ETAG_SECONDS = 300
+_AGO_MS = 1000
 
 
 class TableOperations:
@@ -92,8 +93,8 @@ class TableOperations:
         metadata = None
         if call.query.get("snapshots") == "refs":
             metadata = orjson.dumps(_with_referenced_snapshots(loaded.metadata))
-        elif call.identity.engine_worker is not None and loaded.metadata["default-sort-order-id"]:
-            metadata = orjson.dumps(_unsorted(loaded.metadata))
+        elif call.identity.engine_worker is not None:
+            metadata = _for_duckdb(loaded.metadata)
         return self._reply(call, loaded, permit, metadata=metadata, etag=etag)
 
     def exists(self, call: Call) -> Reply:
@@ -231,17 +232,21 @@ def _with_referenced_snapshots(metadata: dict[str, Any]) -> dict[str, Any]:
     return {**metadata, "snapshots": kept}
 
 
-def _unsorted(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata without a write order, for DuckDB: it refuses to write to a table that has one.
+def _for_duckdb(metadata: dict[str, Any]) -> bytes | None:
+    """The metadata as DuckDB can write to it; None when that is what it is.
 
-    An order is advice to writers (Iceberg table spec, "Sorting"): files say themselves whether they
-    follow it.
+    It refuses a table with a write order, which is advice to writers (Iceberg table spec,
+    "Sorting"): files say themselves whether they follow it. And it prefers an older state that it
+    remembers when the table's last change is later than its transaction's start, which after a
+    clock was set back would be so for long.
     """
-    return {
-        **metadata,
-        "default-sort-order-id": 0,
-        "sort-orders": [{"order-id": 0, "fields": []}],
-    }
+    changes: dict[str, Any] = {}
+    if metadata["default-sort-order-id"]:
+        changes = {"default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}]}
+    now_ms = time.time_ns() // 1_000_000
+    if metadata["last-updated-ms"] > now_ms:
+        changes["last-updated-ms"] = now_ms - _AGO_MS
+    return orjson.dumps(metadata | changes) if changes else None
 
 
 def _credentials(vended: VendedCredentials) -> dict[str, Any]:
