@@ -156,7 +156,8 @@ def test_an_engine_worker_outlives_any_jump_of_the_clock(
 ) -> None:
     token = lake.tokens.issue_engine("worker-1")
     jump(monkeypatch, days)
-    assert lake.tokens.verify(token, ENGINE_AUDIENCE).engine_worker == "worker-1"
+    for _ in range(2):
+        assert lake.tokens.verify(token, ENGINE_AUDIENCE).engine_worker == "worker-1"
 
 
 def test_a_session_ends_when_the_clock_says_so_and_survives_one_set_back(
