@@ -156,7 +156,7 @@ def load(
     """Load files into a table, all in one commit."""
     for file in files:
         if not file.is_file():
-            raise error(ErrorCode.FILE_NOT_FOUND, f"there is no file {file}", hint="check its path")
+            raise error(ErrorCode.INVALID_FILE, f"there is no file {file}", hint="check its path")
     with connect(user) as connection:
         uploads = _send(connection, files)
         job = connection.post(

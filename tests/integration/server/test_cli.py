@@ -275,4 +275,4 @@ def test_loads_need_a_grant(server, lab, tmp_path):
 
 def test_a_file_that_is_not_there(server):
     done = load(server, "lab.x", "/nonexistent.csv")
-    assert (done.returncode, error_line(done).split(":")[0]) == (1, "FILE_NOT_FOUND")
+    assert (done.returncode, error_line(done).split(":")[0]) == (1, "INVALID_FILE")

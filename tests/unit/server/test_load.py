@@ -182,3 +182,9 @@ def test_demo_statements_parse():
     assert len(statements) > 8
     for statement in statements:
         parse(statement, Dialect.TRINO)
+
+
+def test_every_text_type_is_one_that_iceberg_keeps():
+    for kind in emit.TEXT_TYPES:
+        built = exp.DataType.build(kind, dialect="duckdb")
+        assert emit.storable_type(built) == built

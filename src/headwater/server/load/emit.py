@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from headwater.model.identifiers import CATALOG_NAME, TableIdentifier, namespace_text
 from headwater.server.load.files import CsvLayout, FileFormat, LoadFile
+from headwater.sql.types import quote
 
 Column = tuple[str, exp.DataType]
 """A column's name and its type, as DuckDB names it."""
@@ -27,14 +28,22 @@ def reader(
     paths = exp.array(*(exp.Literal.string(str(file.path)) for file in files))
     options: dict[str, exp.Expr] = {}
     if layout is not None:
+        # Nothing is left to detection: it would skip the lines above the last ragged one.
         name = "read_csv"
         options = {
+            "auto_detect": exp.false(),
             "delim": exp.Literal.string(layout.separator),
             "quote": exp.Literal.string('"'),
             "escape": exp.Literal.string('"'),
             "header": exp.true(),
-            "sample_size": exp.Literal.number(_SAMPLE_ROWS),
-            "union_by_name": exp.true(),
+            "columns": exp.Struct(
+                expressions=[
+                    exp.PropertyEQ(
+                        this=exp.Literal.string(column), expression=exp.Literal.string("VARCHAR")
+                    )
+                    for column in layout.columns
+                ]
+            ),
             "ignore_errors": exp.convert(skip_errors),
         }
     elif files[0].format is FileFormat.JSON:
@@ -65,15 +74,62 @@ def columns_of(source: exp.Expr) -> str:
     return f"SELECT column_name, column_type FROM ({_sql(described)})"
 
 
+def text_columns_of(source: exp.Expr, names: Sequence[str]) -> str:
+    """The same for text: the first of TEXT_TYPES that every value of a column can be.
+
+    One pass over all rows, so that no later row can disappoint.
+    """
+    listed = ", ".join(exp.Literal.string(name).sql("duckdb") for name in names)
+    kinds = ", ".join(_kind_of_text(quote(name)) for name in names)
+    return (
+        f"SELECT unnest([{listed}]) AS column_name, unnest([{kinds}]) AS column_type "
+        f"FROM {_sql(source)}"
+    )
+
+
+_CLOCK = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+
+TEXT_TYPES: dict[str, str] = {
+    "BOOLEAN": r"(?i)true|false",
+    "BIGINT": r"[+-]?(0|[1-9][0-9]{0,17})",
+    "DOUBLE": r"[+-]?(0|[1-9][0-9]{0,14})?(\.[0-9]*)?([eE][+-]?[0-9]+)?",
+    "DATE": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "TIMESTAMP": _CLOCK,
+    "TIMESTAMPTZ": _CLOCK + r" ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)",
+}
+"""The types that text can turn out to be, and how it is written then (RE2).
+
+A number with leading zeros (a ZIP code), or with more digits than its type keeps, is text; so is
+what fits no type, and a column without values.
+"""
+
+
+def _kind_of_text(column: str) -> str:
+    whens = " ".join(
+        f"WHEN bool_and({column} IS NULL OR (regexp_full_match({column}, '{pattern}') "
+        f"AND TRY_CAST({column} AS {kind}) IS NOT NULL)) THEN '{kind}'"
+        for kind, pattern in TEXT_TYPES.items()
+    )
+    return f"CASE WHEN count({column}) = 0 THEN 'VARCHAR' {whens} ELSE 'VARCHAR' END"
+
+
 def create(identifier: TableIdentifier, source: exp.Expr, columns: Iterable[Column]) -> str:
     """CREATE TABLE AS: the files' columns, cast to the types given."""
     query = exp.select(*(_cast(name, kind) for name, kind in columns)).from_(source)
     return _sql(exp.Create(this=_target(identifier), kind="TABLE", expression=query))
 
 
-def insert(identifier: TableIdentifier, source: exp.Expr, columns: Sequence[Column]) -> str:
-    """INSERT by column name, each cast to the table's own type."""
+def insert(
+    identifier: TableIdentifier,
+    source: exp.Expr,
+    columns: Sequence[Column],
+    *,
+    only_castable: bool = False,
+) -> str:
+    """INSERT by column name, each cast to the table's own type; rows that cannot be, left out."""
     query = exp.select(*(_cast(name, kind) for name, kind in columns)).from_(source)
+    if only_castable:
+        query = query.where(*(_castable(name, kind) for name, kind in columns))
     target = exp.Schema(
         this=_target(identifier),
         expressions=[exp.to_identifier(name, quoted=True) for name, _ in columns],
@@ -136,6 +192,12 @@ _WIDENED = {
 def _cast(name: str, kind: exp.DataType) -> exp.Expr:
     cast = exp.Cast(this=exp.column(exp.to_identifier(name, quoted=True)), to=kind)
     return exp.alias_(cast, name, quoted=True)
+
+
+def _castable(name: str, kind: exp.DataType) -> exp.Expr:
+    column = exp.column(exp.to_identifier(name, quoted=True))
+    tried = exp.TryCast(this=column.copy(), to=kind.copy())
+    return exp.or_(column.is_(exp.null()), tried.is_(exp.null()).not_())
 
 
 def _target(identifier: TableIdentifier) -> exp.Table:

@@ -179,7 +179,12 @@ class Loader:
         load = job.load
         source = emit.reader(load.files, layout, skip_errors=load.skip_errors)
         try:
-            described = self._stream(job, emit.columns_of(source)).to_pydict()
+            asked = (
+                emit.columns_of(source)
+                if layout is None
+                else emit.text_columns_of(source, layout.columns)
+            )
+            described = self._stream(job, asked).to_pydict()
             inferred = [
                 (name, exp.DataType.build(kind, dialect="duckdb"))
                 for name, kind in zip(*described.values(), strict=True)
@@ -191,7 +196,7 @@ class Loader:
                 statement = emit.create(load.table, source, columns)
             else:
                 columns = _assigned(write, [name for name, _ in inferred], load.files[0])
-                statement = emit.insert(load.table, source, columns)
+                statement = emit.insert(load.table, source, columns, only_castable=load.skip_errors)
                 if load.mode is LoadMode.REPLACE:
                     statement = emit.in_transaction(emit.delete_all(load.table), statement)
             counted = self._stream(job, statement, write)
