@@ -21,8 +21,9 @@ class GovernedPlan:
     `sql` is in the engine's dialect and comes from `headwater.sql.transpile` only. `inputs` are
     Arrow tables that the SQL names (information_schema, parameters' tables). `writes` are leased to
     the worker while the plan runs: its catalog requests are allowed for these tables and nothing
-    else, in the name of `identity`. `governed` is True when any scan is restricted: then error
-    messages carry no data and the barrier's settings apply. `time_zone` is the session's (IANA).
+    else, in the name of `identity`. `governed` is True when any scan is restricted or a
+    view lies between the caller and it: then error messages carry no data and the barrier's
+    settings apply. `time_zone` is the session's (IANA).
     """
 
     statement_id: str
@@ -36,8 +37,8 @@ class GovernedPlan:
 
     @property
     def governed(self) -> bool:
-        """True when any scan or write is filtered, masked or narrowed."""
-        return any(scan.is_restricted for scan in self.scans) or any(
+        """True when any scan or write is filtered, masked or narrowed, by a policy or a view."""
+        return any(scan.is_restricted or scan.through_view for scan in self.scans) or any(
             write.row_filter is not None or bool(write.masked_columns) for write in self.writes
         )
 

@@ -193,7 +193,8 @@ class AccessRequest:
             columns=[column.name for column in restriction.columns],
             policies=list(restriction.policies),
         )
-        return self._scan_of(identifier, at, target, decision)
+        scan = self._scan_of(identifier, at, target, decision)
+        return scan if via is None else replace(scan, through_view=True)
 
     def view(
         self, identifier: TableIdentifier, *, via: TableIdentifier | None = None
@@ -399,7 +400,10 @@ class AccessRequest:
         target = self._target(identifier, at, readers, path, seen)
         if not target.restriction.columns:
             raise self.refusal(
-                "SELECT", Securable.table(identifier), f"no column of table {identifier} is left"
+                "SELECT",
+                Securable.table(identifier),
+                f"no column of table {identifier} is left",
+                public=None if via is None else f"nothing that view {via} names is left to you",
             )
         return target
 

@@ -53,6 +53,16 @@ class AuditEvent:
     hash: str
     facts: Mapping[str, Any]
 
+    def for_its_principal(self) -> AuditEvent:
+        """The event as the caller that it is about may read it.
+
+        Why something was refused would tell what exists, the bytes read how much is hidden; and
+        the hash would tell either, to who guesses.
+        """
+        withheld = {"scanned_bytes"} | ({"reasons"} if self.facts["outcome"] == "deny" else set())
+        facts = {key: value for key, value in self.facts.items() if key not in withheld}
+        return AuditEvent(self.sequence, "", facts)
+
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:

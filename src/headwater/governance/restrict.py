@@ -57,8 +57,8 @@ def restrict(
     visible = set(present)
     for position, subject in enumerate(subjects):
         seen = rights(state, subject, path)
-        if position == 0 and len(subjects) > 1:
-            # A view's caller needs no grant on the base table, but its denies there count.
+        if position < len(subjects) - 1:
+            # Who reads through a view needs no grant on what it reads, but his denies there count.
             visible &= {column.field_id for column in seen.undenied_columns(everything)}
         else:
             visible &= {column.field_id for column in seen.visible_columns(everything, by)}

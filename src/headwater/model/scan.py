@@ -88,7 +88,8 @@ class GovernedScan:
     only, no subquery; it is evaluated on stored values, before masks. `metadata_location` pins the
     table's state: a metadata.json of the catalog. `snapshot_id` is None for a table without data.
     `hidden_columns` are needed by filter or masks but invisible. `policies` are `name@version` of
-    the filters and masks applied.
+    the filters and masks applied. `through_view` says that a view leads here, whose own WHERE may
+    hide rows from the caller.
     """
 
     identifier: TableIdentifier
@@ -102,6 +103,7 @@ class GovernedScan:
     hidden_columns: tuple[ScanColumn, ...] = ()
     policies: tuple[str, ...] = ()
     is_current: bool = True
+    through_view: bool = False
 
     @property
     def is_restricted(self) -> bool:

@@ -79,7 +79,7 @@ def _analyzed(work: Work) -> Iterator[str]:
     query.on_stop(lambda: engine.cancel(plan.statement_id))
     stream: ResultStream = engine.execute(plan)
     try:
-        query.measure(stream.stats)
+        query.measure(stream.stats, private=plan.governed)
         rows = sum(batch.num_rows for batch in stream)
     finally:
         query.on_stop(None)

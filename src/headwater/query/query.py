@@ -104,6 +104,7 @@ class Query:
         self._cause: HeadwaterError | None = None
         self._results: Results | None = None
         self._progress: Callable[[], QueryStats] | None = None
+        self._private = False
         self._final_stats: QueryStats | None = None
         self._stop: Callable[[], None] | None = None
         self._advances = 0
@@ -195,7 +196,17 @@ class Query:
         return pa.Table.from_batches([page for page in pages if page is not None], results.schema)
 
     def stats(self) -> QueryStats:
-        """What the statement used so far."""
+        """What the statement used so far, as its caller may know it.
+
+        How much was read behind a filter is nobody's business who cannot see it.
+        """
+        used = self.usage()
+        if not self._private:
+            return used
+        return replace(used, scanned_bytes=0, scanned_rows=0, peak_memory_bytes=0)
+
+    def usage(self) -> QueryStats:
+        """What the statement used so far, for the audit log alone."""
         used = self._final_stats or (self._progress() if self._progress else QueryStats())
         results = self._results
         return replace(
@@ -271,9 +282,10 @@ class Query:
         self._results = results
         self.advance()
 
-    def measure(self, progress: Callable[[], QueryStats]) -> None:
-        """Takes the function that tells what the engine used so far."""
+    def measure(self, progress: Callable[[], QueryStats], *, private: bool = False) -> None:
+        """Takes the function that tells what the engine used so far; private: not its caller."""
         self._progress = progress
+        self._private = private
 
     def settle(self, failure: HeadwaterError | None) -> None:
         """Decides how the statement ended; `end` tells its client once that is on record."""

@@ -57,7 +57,7 @@ def _events(viewer: Viewer) -> Iterator[Row]:
     mine = None if viewer.is_admin else viewer.identity.principal.name
     viewer.parts.history.afterwards.flush()
     for event in viewer.parts.access.audit.query(principal=mine, limit=_AUDIT_ROWS):
-        facts = event.facts
+        facts = (event if viewer.is_admin else event.for_its_principal()).facts
         yield (
             event.sequence,
             facts["id"],

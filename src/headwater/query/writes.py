@@ -105,7 +105,8 @@ def bind_create_table_as(work: Work, statement: CreateTable) -> Work:
         return replace(work, task=create)
     properties = table_properties(options)
     if options.location is not None:
-        properties["location"] = options.location
+        # Refused here, where the error has a code and a hint, and not by way of the engine.
+        properties["location"] = catalog.warehouse.check(options.location)
     writing = Writing(
         write, "CREATE TABLE", tuple(columns), options.partitioning, properties, options.sorting
     )

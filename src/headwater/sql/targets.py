@@ -29,6 +29,9 @@ _FAMILIES: dict[str, str] = {
 }
 
 
+_RANDOM = frozenset(("random", "rand", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "shuffle"))
+
+
 def target_table(identifier: TableIdentifier, key: str | None = None) -> exp.Table:
     """`"lake"."schema"."table"`, under an alias when one is given."""
     table = exp.Table(
@@ -121,10 +124,19 @@ class Target:
     def check(self, new: Mapping[str, exp.Expr]) -> exp.Expr | None:
         """WITH CHECK: true for a row of new values that passes the filter, else an error.
 
-        `new` maps folded column names to new values; other columns keep what is stored.
+        `new` maps folded column names to new values; other columns keep what is stored. A value
+        is evaluated once for the check and once more for the row, so it must come out the same.
         """
         if self.write.row_filter is None:
             return None
+        for name in self.filter_columns() & set(new):
+            if any(map(_may_vary, new[name].walk())):
+                raise error(
+                    ErrorCode.NOT_SUPPORTED,
+                    f"column {name!r} takes no random value and no subquery here: it decides "
+                    "which rows you may write",
+                    hint="use a literal, a column or an expression of those",
+                )
 
         def read(name: str) -> exp.Expr:
             value = new.get(name.casefold())
@@ -192,6 +204,13 @@ class Target:
         return exp.Cast(
             this=value, to=exp.DataType.build(duckdb_type(column.type), dialect="duckdb")
         )
+
+
+def _may_vary(node: exp.Expr) -> bool:
+    """True for what may yield another value when it is evaluated again."""
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in _RANDOM
+    return isinstance(node, exp.Rand | exp.Uuid | exp.Query)
 
 
 def _column_family(column: ScanColumn) -> str | None:

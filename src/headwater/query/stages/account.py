@@ -19,7 +19,7 @@ _OUTCOMES = {
 
 def account(work: Work) -> Work:
     """The same work, its end recorded; a metastore that fails now cannot undo what was done."""
-    query, stats = work.query, work.query.stats()
+    query, stats = work.query, work.query.usage()
     try:
         if query.requests:
             query.requests[-1].finish(

@@ -44,7 +44,7 @@ def _run_plan(work: Work) -> None:
     query.on_stop(lambda: engine.cancel(plan.statement_id))
     stream = engine.execute(plan)
     try:
-        query.measure(stream.stats)
+        query.measure(stream.stats, private=plan.governed)
         if work.writing is not None:
             query.update_type = work.writing.update_type
             query.update_count = _count(stream)

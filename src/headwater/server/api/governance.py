@@ -280,7 +280,8 @@ def audit(
 ) -> AuditPage:
     """The audit log: all of it for who manages grants on the catalog, else the caller's own."""
     asked = running.access.begin(caller, request_id=request)
-    if not asked.allows(Privilege.MANAGE_GRANTS, Securable.catalog()):
+    everything = asked.allows(Privilege.MANAGE_GRANTS, Securable.catalog())
+    if not everything:
         principal = caller.principal.name
     found = running.audit.query(
         principal=principal,
@@ -292,7 +293,9 @@ def audit(
         before=before,
         limit=limit,
     )
-    return AuditPage(events=[_event(event) for event in found])
+    return AuditPage(
+        events=[_event(event if everything else event.for_its_principal()) for event in found]
+    )
 
 
 @router.get("/audit/verify")
