@@ -349,6 +349,12 @@ class AccessRequest:
             self._access.audit.write(self._pending)
             self._pending = []
 
+    def forget(self) -> None:
+        """Drops the decisions not yet sealed, when they will be taken again."""
+        dropped = {event["id"] for event in self._pending}
+        self.decision_ids = [found for found in self.decision_ids if found not in dropped]
+        self._pending = []
+
     def finish(
         self,
         *,

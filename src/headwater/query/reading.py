@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from headwater.query.inputs import Inputs
+from headwater.query.plans import Recorder, plan_key
 from headwater.query.resolver import QueryResolver
 from headwater.query.viewer import Viewer
 from headwater.query.work import Work
@@ -24,3 +25,18 @@ def bind_query(work: Work, tree: exp.Expr) -> Work:
     inputs = Inputs()
     bound = bind(tree, resolver(work, inputs), session=work.session, parameters=work.parameters)
     return replace(work, bound=bound, inputs=inputs)
+
+
+def bind_or_recall(work: Work, tree: exp.Expr) -> Work:
+    """As `bind_query`, with the plan of the same query of the same caller where it still holds."""
+    key = plan_key(work.text, work.session, work.parameters)
+    known = work.parts.plans.find(key)
+    if known is not None:
+        bound = known.bound_again(resolver(work, Inputs()))
+        if bound is not None:
+            return replace(work, bound=bound, inputs=Inputs(), tree=bound.tree, sql=known.sql)
+        work.request.forget()
+    inputs = Inputs()
+    recorder = Recorder(resolver(work, inputs))
+    bound = bind(tree, recorder, session=work.session, parameters=work.parameters)
+    return replace(work, bound=bound, inputs=inputs, recorded=(key, recorder))

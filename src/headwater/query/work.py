@@ -18,6 +18,7 @@ from headwater.model.scan import GovernedWrite
 from headwater.model.statement import Session, Statement
 from headwater.query.history import History
 from headwater.query.inputs import Inputs
+from headwater.query.plans import PlanCache, PlanKey, Recorder
 from headwater.query.query import Query
 from headwater.query.queue import Ticket
 from headwater.query.session import SessionChanges
@@ -41,6 +42,7 @@ class Parts:
     engine: Engine
     history: History
     spool: Path
+    plans: PlanCache = field(default_factory=PlanCache)
 
     @property
     def browser(self) -> Browser:
@@ -82,7 +84,8 @@ class Work:
     """One statement between two stages; a stage returns a copy with its part filled in.
 
     A statement that the engine runs gets `bound`, then `tree`, then `plan`; any other gets a
-    `task`. `session` carries the statement's limits.
+    `task`. `session` carries the statement's limits. `text` is what `parsed` was parsed from. A
+    query that ran before brings its `tree` and `sql` along; another one is recorded.
     """
 
     parts: Parts
@@ -90,6 +93,7 @@ class Work:
     ticket: Ticket
     session: Session
     statement: Statement
+    text: str = ""
     parsed: ParsedStatement | None = None
     parameters: tuple[exp.Expr, ...] = ()
     opened: AccessRequest | None = None
@@ -97,6 +101,8 @@ class Work:
     inputs: Inputs | None = None
     writing: Writing | None = None
     tree: exp.Expr | None = None
+    sql: str | None = None
+    recorded: tuple[PlanKey, Recorder] | None = None
     plan: GovernedPlan | None = None
     task: Task | None = None
 

@@ -10,7 +10,7 @@ from headwater.query import definitions, session_statements, show, views, writes
 from headwater.query.explain import explain_task
 from headwater.query.governance_statements import GOVERNANCE, governance_task
 from headwater.query.prepared import describe_prepared
-from headwater.query.reading import bind_query
+from headwater.query.reading import bind_or_recall
 from headwater.query.session_statements import refuse_in_transaction
 from headwater.query.stages.govern import govern
 from headwater.query.stages.transpile import transpile
@@ -52,7 +52,7 @@ def bind_statement(work: Work) -> Work:
     """As `bind`, for a statement whose decisions are under way."""
     parsed = work.parsed
     if isinstance(parsed, s.Query):
-        return bind_query(work, parsed.tree)
+        return bind_or_recall(work, parsed.tree)
     if isinstance(parsed, s.Insert | s.Update | s.Delete | s.Merge):
         return writes.bind_change(work, parsed)
     if isinstance(parsed, s.CreateTable) and parsed.query is not None:

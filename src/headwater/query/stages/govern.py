@@ -10,6 +10,6 @@ from headwater.sql.rewrite import govern as govern_tree
 
 def govern(work: Work) -> Work:
     """The tree that the engine may run: its leaves are governed scans behind their barriers."""
-    if work.bound is None:
+    if work.bound is None or work.tree is not None:
         return work
     return replace(work, tree=govern_tree(work.bound))

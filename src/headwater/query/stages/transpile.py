@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headwater.engines.engine import GovernedPlan
+from headwater.query.plans import KnownPlan
 from headwater.query.work import Work
 from headwater.sql.create_as import create_table_as, with_types
 from headwater.sql.transpile import emit
@@ -24,7 +25,10 @@ def transpile(work: Work) -> Work:
             emit(with_types(work.tree, columns)),
         )
     else:
-        sql = emit(work.tree)
+        sql = work.sql or emit(work.tree)
+    if work.recorded is not None:
+        key, recorder = work.recorded
+        work.parts.plans.keep(key, KnownPlan.of(recorder, work.bound, sql))
     inputs = work.inputs.tables(work.bound.inputs) if work.inputs is not None else {}
     plan = GovernedPlan(
         statement_id=work.query.id,
