@@ -231,11 +231,22 @@ def test_a_token_that_was_good_once_is_judged_anew_at_each_use(
     refused(lake, token)
 
 
-def test_remembered_tokens_are_bounded(lake: Lake) -> None:
+def test_remembered_tokens_are_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headwater.governance.tokens._REMEMBERED", 4)
     ellen = lake.directory.find_login("ellen")
     first = lake.tokens.issue(ellen)
     lake.tokens.verify(first)
-    for _ in range(1100):
+    for _ in range(8):
         lake.tokens.verify(lake.tokens.issue(ellen))
-    assert len(lake.tokens._verified) == 1024
+    assert len(lake.tokens._verified) == 4
     assert lake.tokens.verify(first).principal == ellen
+
+
+def test_an_engine_token_is_good_as_long_as_the_server_runs(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = lake.tokens.issue_engine("worker-1")
+    now = time.time()
+    for days in (0, 0, 400):
+        monkeypatch.setattr(time, "time", lambda days=days: now + days * 86400)
+        assert lake.tokens.verify(token, ENGINE_AUDIENCE).engine_worker == "worker-1"

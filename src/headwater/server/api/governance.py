@@ -185,7 +185,7 @@ def grants(
     running: Running,
     request: RequestId,
     on: str | None = None,
-    on_kind: Literal["catalog", "schema", "table", "view"] | None = None,
+    on_kind: ObjectKind | None = None,
     principal: str | None = None,
     principal_kind: PrincipalKind | None = None,
 ) -> Rows:
@@ -293,9 +293,11 @@ def audit(
         before=before,
         limit=limit,
     )
-    return AuditPage(
-        events=[_event(event if everything else event.for_its_principal()) for event in found]
-    )
+    if not everything:
+        # Somebody else may have had the caller's name before.
+        mine = [e for e in found if e.facts.get("principal_id") == caller.principal.id]
+        found = [event.for_its_principal() for event in mine]
+    return AuditPage(events=[_event(event) for event in found])
 
 
 @router.get("/audit/verify")
