@@ -18,9 +18,6 @@ from platform_fixture import Platform, running_platform
 SEED = 20261122
 QUERIES = 2000
 
-Answer = tuple[str, object]
-"""`("rows", what each row was and how often)` or `("error", code, text)`."""
-
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
@@ -62,6 +59,7 @@ def difference(platform: Platform, twins: Twins, sql: str) -> str | None:
     )
 
 
+@pytest.mark.timeout(600)  # a minute and a half on two free cores
 def test_two_thousand_queries(platform: Platform, twins: Twins) -> None:
     generator = Generator(SEED)
     queries = [generator.query() for _ in range(QUERIES)]
