@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from headwater.errors import HeadwaterError
 from headwater.model.identifiers import SnapshotRef
 from headwater.model.scan import Decision, MaskAction
 from headwater.model.statement import Dialect, Session
@@ -75,9 +76,10 @@ class KnownPlan:
         return cls(tuple(recorder.calls), replace(bound, tree=KEPT_AS_SQL), sql)
 
     def bound_again(self, resolver: Resolver) -> Bound | None:
-        """The bound query with today's decisions; None when a name stands for something else now.
+        """The bound query with today's decisions; None when it must be bound anew.
 
-        Every name is resolved by the resolver, so whatever it refuses is refused.
+        That is when a name stands for something else now, or is refused inside a view. Every name
+        is resolved by the resolver, so whatever it refuses is refused.
         """
         answers: list[Relation] = []
         for call in self.calls:
@@ -86,7 +88,12 @@ class KnownPlan:
                 view = answers[call.inside]
                 assert isinstance(view, ViewRelation), "a name inside a view"
                 inner = view.resolver
-            answer = inner.relation(call.name, call.at)
+            try:
+                answer = inner.relation(call.name, call.at)
+            except HeadwaterError:
+                if call.inside < 0:
+                    raise
+                return None  # binding says what of it the caller of a view may know
             if _essence(answer) != _essence(call.relation):
                 return None
             answers.append(answer)
