@@ -93,8 +93,6 @@ class SchemaChange:
         """Adds a column at the end, or `a.b.c` as a field of the struct `a.b`."""
         path = tuple(column.name.split("."))
         parents, name = path[:-1], path[-1]
-        if parents and self._find(path[:1]) is None:
-            parents, name = (), column.name
         struct = self.schema if not parents else self._struct(parents)
         if any(f["name"].casefold() == name.casefold() for f in struct["fields"]):
             if if_not_exists:
@@ -175,31 +173,17 @@ class SchemaChange:
         return self._find(path) or self._fail(path)
 
     def _struct(self, path: tuple[str, ...]) -> Json:
-        _, target = self._get(path)
-        kind = target["type"]
-        while isinstance(kind, dict) and kind["type"] == "list":
-            kind = kind["element"]
-        if not isinstance(kind, dict) or kind["type"] != "struct":
+        if self._find(path[:1]) is None:
+            self._fail(path)
+        kind, rest = _inside(self.schema, path)
+        if rest or kind is None:
             raise error(ErrorCode.TYPE_MISMATCH, f"'{'.'.join(path)}' is not a row")
         return kind
 
     def _find(self, path: tuple[str, ...]) -> tuple[Json, Json] | None:
-        struct: Json = self.schema
-        for step, name in enumerate(path):
-            target = next(
-                (f for f in struct["fields"] if f["name"].casefold() == name.casefold()), None
-            )
-            if target is None:
-                return None
-            if step == len(path) - 1:
-                return struct, target
-            kind = target["type"]
-            while isinstance(kind, dict) and kind["type"] == "list":
-                kind = kind["element"]
-            if not isinstance(kind, dict) or kind["type"] != "struct":
-                return None
-            struct = kind
-        return None
+        struct, rest = _inside(self.schema, path[:-1])
+        target = None if rest or struct is None else _field_of(struct, path[-1])
+        return None if struct is None or target is None else (struct, target)
 
     def _fail(self, path: tuple[str, ...]) -> tuple[Json, Json]:
         raise error(
@@ -210,6 +194,34 @@ class SchemaChange:
 
     def _names(self) -> Iterator[str]:
         return (f["name"] for f in self.schema["fields"])
+
+
+def _field_of(struct: Json, name: str) -> Json | None:
+    return next((f for f in struct["fields"] if f["name"].casefold() == name.casefold()), None)
+
+
+def _inside(struct: Json, path: tuple[str, ...]) -> tuple[Json | None, tuple[str, ...]]:
+    """The struct that a path leads to, and the steps that lead nowhere.
+
+    A list may be passed without naming its `element`; a map's `value` is named. The struct is None
+    when the path ends at something else.
+    """
+    rest = path
+    kind: Any = struct
+    while rest:
+        target = _field_of(kind, rest[0])
+        if target is None:
+            break
+        kind, rest = target["type"], rest[1:]
+        while isinstance(kind, dict) and kind["type"] != "struct":
+            step = "element" if kind["type"] == "list" else "value"
+            named = bool(rest) and rest[0].casefold() == step
+            if step == "value" and not named:
+                return None, rest
+            kind, rest = kind[step], rest[1:] if named else rest
+        if not isinstance(kind, dict):
+            return None, rest
+    return kind, rest
 
 
 def _is_wider(old: Any, new: Any) -> bool:

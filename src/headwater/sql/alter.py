@@ -104,9 +104,9 @@ def _add(cursor: Cursor) -> tuple[AlterAction, ...]:
     if not bracket:
         cursor.match("COLUMN")
     if_not_exists = cursor.match("IF", "NOT", "EXISTS")
-    added: list[AlterAction] = [AddColumn(column_definition(cursor), if_not_exists)]
+    added: list[AlterAction] = [AddColumn(column_definition(cursor, nested=True), if_not_exists)]
     while bracket and cursor.match(","):
-        added.append(AddColumn(column_definition(cursor), if_not_exists))
+        added.append(AddColumn(column_definition(cursor, nested=True), if_not_exists))
     if bracket:
         cursor.expect(")")
     _no_place(cursor)

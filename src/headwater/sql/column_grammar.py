@@ -54,9 +54,14 @@ def _refuse_constraint(cursor: Cursor) -> None:
     )
 
 
-def column_definition(cursor: Cursor) -> ColumnDefinition:
-    """Reads one `name type [NOT NULL] [COMMENT 'text'] [DEFAULT literal]`."""
+def column_definition(cursor: Cursor, *, nested: bool = False) -> ColumnDefinition:
+    """Reads one `name type [NOT NULL] [COMMENT 'text'] [DEFAULT literal]`.
+
+    With `nested`, the name may be the path of a field of a row: `a.b.c`.
+    """
     name = cursor.identifier("a column name")
+    while nested and cursor.match("."):
+        name += "." + cursor.identifier("the name of a field")
     kind = column_type(cursor)
     required, comment, default = False, None, None
     while True:

@@ -133,7 +133,7 @@ class ExpressionBinder:
             current = stack.pop()
             if isinstance(current, exp.Column):
                 self._column(current, names)
-            elif isinstance(current, exp.Select | exp.SetOperation | exp.Subquery):
+            elif isinstance(current, exp.Select | exp.SetOperation | exp.Subquery | exp.Values):
                 self._subquery(current, names)
             elif isinstance(current, exp.Placeholder | exp.Parameter):
                 raise error(
@@ -142,6 +142,7 @@ class ExpressionBinder:
                     hint="use ? and EXECUTE … USING",
                 )
             else:
+                current = _quantifier(current)
                 check_node(current, self.dialect)
                 constant = session_value(current, self.session)
                 if constant is not None:
@@ -263,6 +264,14 @@ class ExpressionBinder:
                 position=node_position(node),
             )
         wrapped.type = outputs[0].type.copy()
+        if isinstance(node, exp.Values) and isinstance(parent, exp.In):
+            if len(parent.expressions) != 1:
+                raise error(
+                    ErrorCode.SYNTAX_ERROR, "VALUES stands alone in IN (…)", hint="IN (VALUES 1, 2)"
+                )
+            parent.set("expressions", None)
+            parent.set("query", wrapped)
+            return
         node.replace(wrapped)
 
     def _set_lambda_types(self, bound: exp.Expr) -> None:
@@ -286,6 +295,17 @@ class ExpressionBinder:
                     or (isinstance(node.parent, exp.Dot) and node.arg_key == "this")
                 ):
                     node.type = element.copy()
+
+
+def _quantifier(node: exp.Expr) -> exp.Expr:
+    """`>= ALL (VALUES …)`, which sqlglot takes for a call of a function, as what it is."""
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "all" and node.parent is not None:
+        values = node.expressions[0] if len(node.expressions) == 1 else None
+        if isinstance(values, exp.Values):
+            all_ = exp.All(this=exp.Subquery(this=values))
+            node.replace(all_)
+            return all_
+    return node
 
 
 def row_field(value: exp.Expr, name: str, position: Position | None) -> exp.Expr:

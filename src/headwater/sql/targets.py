@@ -12,6 +12,7 @@ from headwater.model.scan import GovernedWrite, ScanColumn
 from headwater.model.statement import Dialect
 from headwater.sql.hints import did_you_mean
 from headwater.sql.masks import mask
+from headwater.sql.rows import by_place
 from headwater.sql.scope import Field, Source
 from headwater.sql.trees import engine_expression
 from headwater.sql.types import data_type, duckdb_type
@@ -201,9 +202,10 @@ class Target:
                     hint="write an explicit CAST",
                     position=position,
                 )
-        return exp.Cast(
-            this=value, to=exp.DataType.build(duckdb_type(column.type), dialect="duckdb")
-        )
+        wanted = exp.DataType.build(duckdb_type(column.type), dialect="duckdb")
+        if dialect is Dialect.TRINO:
+            value = by_place(value, wanted)
+        return exp.Cast(this=value, to=wanted)
 
 
 def _may_vary(node: exp.Expr) -> bool:

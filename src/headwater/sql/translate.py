@@ -15,6 +15,7 @@ from sqlglot.time import format_time
 from headwater.errors import ErrorCode, error
 from headwater.model.statement import Dialect
 from headwater.sql.functions import unknown_function
+from headwater.sql.rows import cast_row, constructor, subscript
 from headwater.sql.templates import AGGREGATES, PASSED_ON, TEMPLATES
 from headwater.sql.trees import node_position
 
@@ -486,8 +487,18 @@ def _data_type(node: exp.DataType) -> exp.Expr | None:
     return None
 
 
+def _row(node: exp.Struct, dialect: Dialect) -> exp.Expr | None:
+    return constructor(node) if dialect is Dialect.TRINO else None
+
+
+def _subscript(node: exp.Bracket, dialect: Dialect) -> exp.Expr | None:
+    return subscript(node) if dialect is Dialect.TRINO else None
+
+
 def _cast(node: exp.Cast, dialect: Dialect) -> exp.Expr | None:
     kind, value = node.to, node.this
+    if dialect is Dialect.TRINO and (paired := cast_row(node)) is not None:
+        return paired
     if kind.is_type(exp.DType.DECIMAL) and not kind.expressions:
         digits = re.fullmatch(r"-?(\d*)(?:\.(\d*))?", str(value.this))
         if isinstance(value, exp.Literal) and value.is_string and digits and digits[2]:
@@ -539,4 +550,7 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.JSONValue: _json_path,
     exp.StrToMap: _str_to_map,
     exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.Struct: _row,
+    exp.Bracket: _subscript,
 }

@@ -26,6 +26,9 @@ PARAMETER = "\0"
 No text of a user holds this character, and the binder replaces every such name.
 """
 
+FIRST_INDEX = "first_index"
+"""Metadata of `value[n]`: whether its tree counts from 0 or from 1."""
+
 DEFAULT_DECIMAL = {Dialect.TRINO: (38, 0), Dialect.SPARK: (10, 0), Dialect.DUCKDB: (18, 3)}
 """Precision and scale of a decimal type written without them."""
 
@@ -75,9 +78,15 @@ def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -
         ) from failure
     if len(trees) != 1 or trees[0] is None:
         raise error(ErrorCode.SYNTAX_ERROR, "expected one statement")
-    for kind in trees[0].find_all(exp.DataType):
-        if kind.this is exp.DType.DECIMAL and not kind.expressions:
-            kind.set("expressions", [_number(size) for size in DEFAULT_DECIMAL[dialect]])
+    for node in trees[0].find_all(exp.DataType, exp.Bracket):
+        if isinstance(node, exp.Bracket):
+            # sqlglot counts from 0 unless it saw that this is no array; its type tells only now.
+            known = node.this.type
+            node.meta[FIRST_INDEX] = int(
+                known is not None and not known.is_type(exp.DType.UNKNOWN, exp.DType.ARRAY)
+            )
+        elif node.this is exp.DType.DECIMAL and not node.expressions:
+            node.set("expressions", [_number(size) for size in DEFAULT_DECIMAL[dialect]])
     return trees[0]
 
 

@@ -10,6 +10,7 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.statement import Dialect, Session
 from headwater.sql.expressions import BinderState, ExpressionBinder, Names
 from headwater.sql.functions import unknown_function
+from headwater.sql.rows import field_at
 from headwater.sql.scope import Field, Source
 from headwater.sql.trees import node_position
 
@@ -115,11 +116,12 @@ class UnnestBinder:
             label = column(element, value, "col" if self._is_spark else "unnest")
             if split and element.is_type(exp.DType.STRUCT) and element.expressions:
                 fields.pop()
-                for part in element.expressions:
-                    read: exp.Expr = exp.Dot(
-                        this=_column(inner, label),
-                        expression=exp.to_identifier(part.name, quoted=True),
-                    )
+                for place, part in enumerate(element.expressions, 1):
+                    row = _column(inner, label)
+                    if isinstance(part, exp.DataType):
+                        fields.append((f"field{place - 1}", part, field_at(row, place)))
+                        continue
+                    read = exp.Dot(this=row, expression=exp.to_identifier(part.name, quoted=True))
                     fields.append((part.name, part.args["kind"], read))
         if ordinality:
             lengths = [

@@ -17,6 +17,7 @@ Every field of a result carries DuckDB's own type text in its metadata under `he
 | TIMESTAMP WITH TIME ZONE           | timestamp[us, UTC]                                  |
 | T[n]                               | list                                                |
 | UNION, VARIANT, GEOMETRY           | utf8, as DuckDB prints them                         |
+| STRUCT(INTEGER, VARCHAR)           | struct with the fields field0, field1               |
 """
 
 from __future__ import annotations
@@ -135,6 +136,10 @@ def _arrow_able(kind: duckdb.sqltypes.DuckDBPyType) -> str | None:
         for name, child in kind.children
         if isinstance(child, duckdb.sqltypes.DuckDBPyType)  # an array's size is a number
     }
+    if kind.id == "struct" and "" in children:
+        # Without names; a second look finds what else is to be cast.
+        listed = (f'"field{place}" {child}' for place, (_, child) in enumerate(kind.children))
+        return f"STRUCT({', '.join(listed)})"
     casts = {name: _arrow_able(child) for name, child in children.items()}
     if not any(casts.values()):
         return None
