@@ -117,12 +117,9 @@ class UnnestBinder:
             if split and element.is_type(exp.DType.STRUCT) and element.expressions:
                 fields.pop()
                 for place, part in enumerate(element.expressions, 1):
-                    row = _column(inner, label)
-                    if isinstance(part, exp.DataType):
-                        fields.append((f"field{place - 1}", part, field_at(row, place)))
-                        continue
-                    read = exp.Dot(this=row, expression=exp.to_identifier(part.name, quoted=True))
-                    fields.append((part.name, part.args["kind"], read))
+                    named = part.args.get("kind")
+                    kind = named if isinstance(named, exp.DataType) else part
+                    fields.append((part.name, kind, field_at(_column(inner, label), place)))
         if ordinality:
             lengths = [
                 exp.func("len", value.copy())

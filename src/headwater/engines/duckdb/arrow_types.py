@@ -137,8 +137,12 @@ def _arrow_able(kind: duckdb.sqltypes.DuckDBPyType) -> str | None:
         if isinstance(child, duckdb.sqltypes.DuckDBPyType)  # an array's size is a number
     }
     if kind.id == "struct" and "" in children:
-        # Without names; a second look finds what else is to be cast.
-        listed = (f'"field{place}" {child}' for place, (_, child) in enumerate(kind.children))
+        parts = [
+            child for _, child in kind.children if isinstance(child, duckdb.sqltypes.DuckDBPyType)
+        ]
+        listed = (
+            f'"field{place}" {_arrow_able(child) or child}' for place, child in enumerate(parts)
+        )
         return f"STRUCT({', '.join(listed)})"
     casts = {name: _arrow_able(child) for name, child in children.items()}
     if not any(casts.values()):
