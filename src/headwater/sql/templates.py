@@ -45,6 +45,18 @@ _TRINO: dict[str, str] = {
     "with_timezone/2": "timezone($2, $1)",
     "from_unixtime_nanos/1": "make_timestamp_ns($1)",
     "to_char/2": "strftime($1, $2)",
+    "url_extract_protocol/1": "nullif(regexp_extract($1, '^([a-zA-Z][\\w+.-]*):', 1), '')",
+    "url_extract_host/1": (
+        "nullif(regexp_extract($1, '^[^:/?#]+://(?:[^/?#@]*@)?([^/?#:]*)', 1), '')"
+    ),
+    "url_extract_port/1": (
+        "try_cast(regexp_extract($1, '^[^:/?#]+://[^/?#]*:(\\d+)', 1) AS BIGINT)"
+    ),
+    "url_extract_path/1": "regexp_extract($1, '^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)', 1)",
+    "url_extract_query/1": "nullif(regexp_extract($1, '^[^?#]*\\?([^#]*)', 1), '')",
+    "url_extract_fragment/1": "nullif(regexp_extract($1, '#(.*)$', 1), '')",
+    "bitwise_right_shift_arithmetic/2": "$1 >> $2",
+    "json_array_get/2": "json_extract($1, '$[' || $2 || ']')",
 }
 
 _SPARK: dict[str, str] = {

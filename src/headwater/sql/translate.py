@@ -238,6 +238,33 @@ def _regexp_replace(node: exp.RegexpReplace, dialect: Dialect) -> exp.Expr | Non
     return None
 
 
+def _position(node: exp.StrPosition, dialect: Dialect) -> exp.Expr | None:
+    if node.args.get("occurrence") is None:
+        return None
+    raise error(
+        ErrorCode.NOT_SUPPORTED,
+        "strpos of another than the first occurrence is not supported",
+        hint="cut the text with substr first",
+        position=node_position(node),
+    )
+
+
+def _split(node: exp.Split, dialect: Dialect) -> exp.Expr | None:
+    """`split(text, delimiter, limit)`: the last element holds the rest."""
+    limit = node.args.get("limit")
+    if limit is None or dialect is not Dialect.TRINO:
+        return None
+    return template(
+        "CASE WHEN len(str_split($1, $2)) <= $3 THEN str_split($1, $2) ELSE list_append("
+        "list_slice(str_split($1, $2), 1, $3 - 1), array_to_string("
+        "list_slice(str_split($1, $2), $3, len(str_split($1, $2))), $2)) END",
+        exp.Null(),
+        node.this,
+        node.expression,
+        limit,
+    )
+
+
 def _reverse(node: exp.Reverse, dialect: Dialect) -> exp.Expr | None:
     if not node.this.is_type(exp.DType.ARRAY, exp.DType.LIST):
         return None
@@ -549,6 +576,8 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.JSONArrayContains: _json_contains,
     exp.JSONValue: _json_path,
     exp.StrToMap: _str_to_map,
+    exp.StrPosition: _position,
+    exp.Split: _split,
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Struct: _row,
