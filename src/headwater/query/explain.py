@@ -60,6 +60,10 @@ def _lines(work: Work) -> list[str]:
 
 
 def _scan(scan: GovernedScan, used: set[str]) -> Iterator[str]:
+    if scan.through_view:
+        # What a view stands on is its owner's affair: the caller may see none of it.
+        yield "Scan: a table behind a view"
+        return
     snapshot = "no data" if scan.snapshot_id is None else f"snapshot {scan.snapshot_id}"
     yield f"Scan: {scan.identifier} at {snapshot}{'' if scan.is_current else ' (time travel)'}"
     names = [column.name for column in scan.columns if column.name in used]

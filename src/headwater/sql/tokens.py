@@ -18,6 +18,12 @@ from headwater.sql.statements import Name
 MAX_NESTING = 200
 """How deep brackets may nest; deeper text is refused before any recursive code sees it."""
 
+MAX_TYPE_NESTING = 50
+"""How many ARRAY<, MAP< and STRUCT< a statement may have: parsing takes their square in time."""
+
+_OPENS = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
+_CLOSES = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
+_NESTED_TYPES = frozenset({TokenType.ARRAY, TokenType.MAP, TokenType.STRUCT})
 _WORD = frozenset({TokenType.VAR, TokenType.IDENTIFIER})
 _LITERAL = frozenset(
     {
@@ -59,15 +65,26 @@ def tokenize(text: str, dialect: Dialect) -> list[Token]:
             hint=hint,
             position=None if place is None else position_at(text, place),
         ) from failure
-    depth = 0
-    for token in tokens:
-        if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
-            depth += 1
-            if depth > MAX_NESTING:
-                raise too_deep(position_at(text, token.start))
-        elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
-            depth -= 1
+    _check_nesting(text, tokens)
     return tokens
+
+
+def _check_nesting(text: str, tokens: list[Token]) -> None:
+    depth = angles = 0
+    before: TokenType | None = None
+    for token in tokens:
+        kind = token.token_type
+        if kind in _OPENS:
+            depth += 1
+        elif kind in _CLOSES:
+            depth -= 1
+        elif kind is TokenType.LT and before in _NESTED_TYPES:
+            # ARRAY<MAP<…: the brackets of types. Their closing is told from `>` by nothing but
+            # the grammar, so they only count up; a statement has few of them.
+            angles += 1
+        if depth > MAX_NESTING or angles > MAX_TYPE_NESTING:
+            raise too_deep(position_at(text, token.start))
+        before = kind
 
 
 def too_deep(position: Position | None = None) -> HeadwaterError:

@@ -269,3 +269,10 @@ def test_parameters_are_values() -> None:
         with pytest.raises(HeadwaterError) as caught:
             lake.emit(sql, parameters=wrong)
         assert caught.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+def test_types_that_nest_without_end_are_refused_at_once() -> None:
+    deep = "SELECT CAST(1 AS " + "ARRAY<" * 1_000 + "INT" + ">" * 1_000 + ")"
+    with pytest.raises(HeadwaterError) as caught:
+        parse(deep, Dialect.SPARK)
+    assert caught.value.code is ErrorCode.SYNTAX_ERROR
