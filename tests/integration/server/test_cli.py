@@ -182,6 +182,32 @@ def test_load_csv_append_and_replace(server, lab, tmp_path):
     assert server.run("catalog", "drop", "lab.people", "--yes").returncode == 0
 
 
+def test_load_finds_out_types_from_all_rows(server, lab, tmp_path):
+    file = tmp_path / "typed.csv"
+    first = "1,1.5,2024-01-01,2024-01-01 10:00:00,2024-01-01T10:00:00Z,true,007,1,\n"
+    last = "2,-2,2024-02-29,2024-01-01T10:00:00.5,2024-01-01 10:00:00+02,FALSE,1,x,\n"
+    file.write_text("i,d,dt,ts,tz,b,zip,late,none\n" + first * 3000 + last)
+    assert load(server, "lab.typed", file).returncode == 0
+    described = json.loads(server.run("catalog", "describe", "lab.typed", "--json").stdout)
+    assert {c["name"]: c["type"] for c in described["columns"]} == {
+        "i": "bigint",
+        "d": "double",
+        "dt": "date",
+        "ts": "timestamp(6)",
+        "tz": "timestamp(6) with time zone",
+        "b": "boolean",
+        "zip": "varchar",
+        "late": "varchar",
+        "none": "varchar",
+    }
+    found = rows(server, "SELECT ts, tz, late FROM lab.typed WHERE i = 2")[0]
+    assert found == {
+        "ts": "2024-01-01 10:00:00.500000",
+        "tz": "2024-01-01 08:00:00+00:00",
+        "late": "x",
+    }
+
+
 def test_load_several_compressed_files(server, lab, tmp_path):
     for number in range(3):
         with gzip.open(tmp_path / f"part{number}.csv.gz", "wt") as file:

@@ -172,7 +172,7 @@ def storable_type(kind: exp.DataType) -> exp.DataType:
 _KEPT = (
     *(exp.DType.BOOLEAN, exp.DType.INT, exp.DType.BIGINT, exp.DType.FLOAT, exp.DType.DOUBLE),
     *(exp.DType.DECIMAL, exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMP),
-    *(exp.DType.TIMESTAMPTZ, exp.DType.UUID, exp.DType.VARBINARY),
+    *(exp.DType.TIMESTAMPNTZ, exp.DType.TIMESTAMPTZ, exp.DType.UUID, exp.DType.VARBINARY),
 )
 _WIDENED = {
     exp.DType.TINYINT: "INTEGER",
