@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import postgres
 from headwater.store.database import Database
 from headwater.store.migrate import migrate
+
+# The same examples in every run: a red build is then somebody's change, not chance. To search on,
+# run with HYPOTHESIS_PROFILE=default.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _database_names = (f"test_{number}" for number in itertools.count())
 

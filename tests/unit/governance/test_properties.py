@@ -118,11 +118,15 @@ worlds = st.builds(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a scan shows: nothing, or columns with their masks, behind conditions."""
+    """What a scan shows: nothing, or columns with their masks, behind conditions.
+
+    `refused` marks a table that policies in conflict close: fewer rules may open it again.
+    """
 
     columns: dict[int, int | None]
     conditions: frozenset[str]
     exists: bool
+    refused: bool = False
 
 
 NOTHING = Seen({}, frozenset(), False)
@@ -137,7 +141,7 @@ def look(world: World, role: str | None = None) -> Seen:
             return replace(NOTHING, exists=seen.visible)
         found = restrict(state, [subject], "t", PATH, FIELDS)
     except HeadwaterError:
-        return NOTHING
+        return replace(NOTHING, exists=True, refused=True)
     conditions = found.row_filter.split(" AND ") if found.row_filter else []
     return Seen(
         {
@@ -150,7 +154,7 @@ def look(world: World, role: str | None = None) -> Seen:
 
 
 def shows_no_more(less: Seen, more: Seen) -> bool:
-    if not less.columns:
+    if not less.columns or more.refused:
         return True
     return (
         set(less.columns) <= set(more.columns)
