@@ -25,12 +25,12 @@ $(BIN)/uv: requirements/uv.lock
 
 $(VENV)/.run: requirements/run.lock pyproject.toml $(BIN)/uv
 	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory dev; else \
-	  $(UV) pip sync --quiet --require-hashes requirements/run.lock && \
+	  $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements/run.lock && \
 	  $(UV) pip install --quiet --no-deps --no-build-isolation --editable . ; fi
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock pyproject.toml $(BIN)/uv
-	$(UV) pip sync --quiet --require-hashes requirements/dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements/dev.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.run $@
 
