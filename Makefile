@@ -66,7 +66,7 @@ integration: $(VENV)/.dev  ## Runs the tests that start real servers and clients
 	bash tests/setup.sh
 	$(BIN)/python -m pytest tests/integration
 
-crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 10 minutes).
+crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 15 minutes).
 	HEADWATER_CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash
 
 bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/results/.
