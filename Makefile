@@ -39,7 +39,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: $(BIN)/uv  ## Resolves pyproject.toml anew into requirements/*.lock (names, versions, hashes).
 	$(LOCK) --all-extras --group dev --group build pyproject.toml -o requirements/dev.lock
-	$(LOCK) --extra s3 --extra postgres --group build -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+	$(LOCK) --extra s3 --extra postgres --extra spark --group build -c requirements/dev.lock pyproject.toml -o requirements/run.lock
 
 check: $(VENV)/.dev  ## Format, lint, import contracts, types: everything short of running.
 	$(BIN)/ruff format --check .
