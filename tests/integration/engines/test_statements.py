@@ -188,13 +188,15 @@ def test_who_waits_longest_is_served_first(make_engine: MakeEngine) -> None:
         held = engine.execute(plan("SELECT range FROM range(100000000)"))
 
         def ask(number: int) -> None:
-            rows(engine, f"SELECT {number}")
-            served.append(number)
+            stream = engine.execute(plan(f"SELECT {number}"))
+            served.append(number)  # while the only worker is ours, so nobody can overtake here
+            stream.close()
 
         askers = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-        for asker in askers:
+        for number, asker in enumerate(askers, 1):
             asker.start()
-            time.sleep(0.05)
+            while engine.waiting < number:
+                time.sleep(0.01)
         held.close()
         for asker in askers:
             asker.join()

@@ -126,6 +126,11 @@ class DuckDBEngine:
         self._pool.stop()
         self._watchdog.stop()
 
+    @property
+    def waiting(self) -> int:
+        """How many plans wait for a worker."""
+        return self._pool.waiting
+
     def status(self) -> EngineStatus:
         """The engine's health just now."""
         workers = self._pool.workers()

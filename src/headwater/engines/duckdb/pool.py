@@ -120,6 +120,12 @@ class WorkerPool:
         for stopper in stoppers:
             stopper.join()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a worker."""
+        with self._changed:
+            return len(self._waiting)
+
     def acquire(self, ticket: Ticket, seconds: float) -> Worker:
         """A worker for the caller alone, in the order of asking; `release` it afterwards.
 
