@@ -1,1 +1,1 @@
-"""Child processes of the server: `supervisor` starts them, watches them and starts them anew."""
+"""What runs beside the server: supervised children, sandboxes, releases and backends."""
