@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pyspark.sql.connect import proto
-
 from headwater.model.identifiers import SnapshotRef
 from headwater.model.statement import Session, Statement
 from headwater.query.arrow_writes import WriteTarget
 from headwater.query.staging import StagedFiles, StagedTable
 from headwater.sql.statements import Name
+
+Message = Any
+"""A message of Spark Connect; see `headwater.gateway.spark_connect.protocol`."""
 
 
 class Stager(Protocol):
@@ -62,7 +63,7 @@ class SessionView:
     """
 
     name: str
-    relation: proto.Relation
+    relation: Message
     schema: str | None
     views: Mapping[str, SessionView] = field(default_factory=dict, repr=False)
     is_global: bool = False
@@ -137,7 +138,7 @@ class AddFunction:
     """A registered UDF or UDTF; `command` is what a new user process must be sent again."""
 
     name: str
-    command: proto.Command
+    command: Message
     is_table_function: bool = False
 
 
@@ -153,8 +154,8 @@ class StagedPlan:
     need not be created again. `python`: the plan runs the user's own code.
     """
 
-    plan: proto.Plan
-    views: tuple[tuple[str, proto.Plan], ...] = ()
+    plan: Message
+    views: tuple[tuple[str, Message], ...] = ()
     tables: tuple[StagedTable, ...] = ()
     files: tuple[StagedFiles, ...] = ()
     python: bool = False
@@ -184,9 +185,9 @@ class RewrittenPlan:
 
     action: Action
     sql: Statement | None = None
-    echo: proto.Relation | None = None
+    echo: Message | None = None
     write: Write | None = None
-    catalog: proto.Catalog | None = None
+    catalog: Message | None = None
     effects: tuple[Effect, ...] = ()
     python: bool = False
     tables: tuple[Name, ...] = ()
@@ -208,8 +209,8 @@ class RewrittenAnalysis:
     `answer` holds the fields of AnalyzePlanResponse that need no engine.
     """
 
-    request: proto.AnalyzePlanRequest | None
-    views: tuple[tuple[str, proto.Plan], ...] = ()
+    request: Message | None
+    views: tuple[tuple[str, Message], ...] = ()
     tables: tuple[StagedTable, ...] = ()
     python: bool = False
     answer: Mapping[str, Any] = field(default_factory=dict)

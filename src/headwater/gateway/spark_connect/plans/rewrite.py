@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pyspark.sql.connect import proto
-
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.model import (
+    Message,
     PlanContext,
     RewrittenAnalysis,
     RewrittenPlan,
 )
 
 
-def rewrite(plan: proto.Plan, context: PlanContext) -> RewrittenPlan:
+def rewrite(plan: Message, context: PlanContext) -> RewrittenPlan:
     """The plan as far as it is allowed.
 
     Raises NOT_SUPPORTED for what is not on the allow-list, PERMISSION_DENIED for what would
@@ -22,6 +21,6 @@ def rewrite(plan: proto.Plan, context: PlanContext) -> RewrittenPlan:
     raise error(ErrorCode.NOT_SUPPORTED, "Spark plans are not supported yet")
 
 
-def rewrite_analysis(request: proto.AnalyzePlanRequest, context: PlanContext) -> RewrittenAnalysis:
+def rewrite_analysis(request: Message, context: PlanContext) -> RewrittenAnalysis:
     """As `rewrite`, for AnalyzePlan."""
     raise error(ErrorCode.NOT_SUPPORTED, "Spark plans are not supported yet")
