@@ -31,6 +31,15 @@ class CrashingServer:
 
     def start(self) -> None:
         """Starts the server and waits for READY."""
+        self._launch()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.startswith(b"READY"), (line, (self.home.parent / "server.log").read_text())
+        self.generation += 1
+        self.up.set()
+
+    def _launch(self) -> None:
         log = (self.home.parent / "server.log").open("ab")
         self._process = subprocess.Popen(
             [
@@ -42,11 +51,6 @@ class CrashingServer:
             stderr=log,
         )
         log.close()
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith(b"READY"), (line, (self.home.parent / "server.log").read_text())
-        self.generation += 1
-        self.up.set()
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -54,18 +58,28 @@ class CrashingServer:
         value: dict[str, Any] = json.loads((self.home / "ready.json").read_text())
         return value
 
-    def kill_server(self) -> None:
-        """Kills the server at once and starts it again; its workers must die with it."""
+    def kill_server(self, again_after: float | None = None) -> None:
+        """Kills the server at once and starts it again; its workers must die with it.
+
+        With `again_after`, it is also killed so many seconds into that start, while it recovers.
+        """
+        self.up.clear()
+        self._kill()
+        if again_after is not None:
+            self._launch()
+            time.sleep(again_after)
+            self._kill()
+        self.start()
+
+    def _kill(self) -> None:
         assert self._process is not None
         children = psutil.Process(self._process.pid).children(recursive=True)
-        self.up.clear()
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(timeout=10)
         assert self._process.stdout is not None
         self._process.stdout.close()
         _, alive = psutil.wait_procs(children, timeout=10)
         assert alive == [], "engine workers outlived their server"
-        self.start()
 
     def kill_worker(self, choice: int) -> None:
         """Kills one engine worker at once."""

@@ -180,17 +180,23 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         execute(server, f"CREATE TABLE crash.{name} (id INTEGER)")
 
     with Writers(server) as writers:
-        for _ in range(KILLS):
-            writers.wait_for_progress()
+        for number in range(KILLS):
+            # Every third kill meets whatever goes on just then, recovery from the last too, and
+            # may come twice, the second time during the start. Before the others there is progress,
+            # or an overloaded machine would show nothing.
+            if number % 3:
+                writers.wait_for_progress()
             time.sleep(chance.uniform(0.0, 0.8))
             if chance.random() < 0.5:
-                server.kill_server()
+                server.kill_server(chance.uniform(0.2, 2.5) if number % 3 == 0 else None)
             else:
                 server.kill_worker(chance.randrange(64))
         time.sleep(1.0)
 
     assert writers.unexpected == []
-    assert len(writers.acknowledged) >= KILLS, "the writers hardly wrote: the test shows nothing"
+    assert len(writers.acknowledged) >= KILLS * 2 // 3, (
+        "the writers hardly wrote: the test shows nothing"
+    )
     found = Counter(
         (writer, sequence)
         for writer, sequence, _ in execute(

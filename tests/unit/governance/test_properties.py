@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,30 +119,36 @@ worlds = st.builds(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a scan shows: nothing, or columns with their masks, behind conditions.
-
-    `refused` marks a table that policies in conflict close: fewer rules may open it again.
-    """
+    """What a scan shows: nothing, or columns with their masks, behind conditions."""
 
     columns: dict[int, int | None]
     conditions: frozenset[str]
     exists: bool
-    refused: bool = False
 
 
 NOTHING = Seen({}, frozenset(), False)
 
 
 def look(world: World, role: str | None = None) -> Seen:
+    """What the user sees.
+
+    Masks in conflict on one column close the table. It is then looked at as if those columns were
+    denied: losing a column in conflict may open the others, which the user was granted anyway.
+    """
     state = world.state()
     try:
         subject = state.subject(Identity(USER, role=role))
-        seen = rights(state, subject, PATH)
-        if not seen.some(Privilege.SELECT):
-            return replace(NOTHING, exists=seen.visible)
+    except HeadwaterError:
+        return NOTHING
+    seen = rights(state, subject, PATH)
+    if not seen.some(Privilege.SELECT):
+        return replace(NOTHING, exists=seen.visible)
+    try:
         found = restrict(state, [subject], "t", PATH, FIELDS)
     except HeadwaterError:
-        return replace(NOTHING, exists=True, refused=True)
+        clashing = {field["id"] for field in FIELDS if clashes(world, role, field["id"])}
+        assert clashing, "masks conflict on no column"
+        return look(denying(world, clashing), role)
     conditions = found.row_filter.split(" AND ") if found.row_filter else []
     return Seen(
         {
@@ -153,8 +160,27 @@ def look(world: World, role: str | None = None) -> Seen:
     )
 
 
+def denying(world: World, columns: set[int]) -> World:
+    denies = [
+        Grant(f"deny {n} {p.id}", p.id, "deny", Privilege.SELECT, "table", "t", field_id=n)
+        for n in sorted(columns)
+        for p in ALL
+    ]
+    return replace(world, grants=(*world.grants, *denies))
+
+
+def clashes(world: World, role: str | None, column: int) -> bool:
+    """Whether the masks of a column conflict for the user."""
+    state = denying(world, {field["id"] for field in FIELDS} - {column}).state()
+    try:
+        restrict(state, [state.subject(Identity(USER, role=role))], "t", PATH, FIELDS)
+    except HeadwaterError:
+        return True
+    return False
+
+
 def shows_no_more(less: Seen, more: Seen) -> bool:
-    if not less.columns or more.refused:
+    if not less.columns:
         return True
     return (
         set(less.columns) <= set(more.columns)
@@ -177,6 +203,27 @@ def test_removing_a_grant_never_shows_more(world: World, data: st.DataObject) ->
     less = replace(world, grants=tuple(grant for grant in world.grants if grant is not gone))
     assert shows_no_more(look(less), look(world))
     assert look(world).exists or not look(less).exists
+
+
+def test_masks_in_conflict_close_the_table_until_their_column_is_gone() -> None:
+    both = [
+        Grant(f"g{n}", "u", "grant", Privilege.SELECT, "table", "t", field_id=n) for n in (1, 2)
+    ]
+    clash = [
+        Policy(
+            *(name, "column_mask", "t", name, 1, frozenset({"u"}), frozenset()),
+            field_id=1,
+            action=MaskAction.EXPRESSION,
+            expression=expression,
+        )
+        for name, expression in (("a", """ upper("#1") """), ("b", " 'z' "))
+    ]
+    world = World(tuple(both), tuple(clash), ())
+    state = world.state()
+    with pytest.raises(HeadwaterError, match="masks conflict"):
+        restrict(state, [state.subject(Identity(USER))], "t", PATH, FIELDS)
+    assert look(world).columns == {2: None}
+    assert shows_no_more(look(replace(world, grants=(both[1],))), look(world))
 
 
 @settings(max_examples=150, deadline=None)
