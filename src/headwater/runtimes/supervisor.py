@@ -87,9 +87,14 @@ class ChildCommand:
 
 
 class Launched:
-    """A started child, `stdin` (a descriptor) as its own, and the file that keeps its output."""
+    """A started child, `stdin` (a descriptor) as its own, and the file that keeps its output.
 
-    def __init__(self, command: ChildCommand, stdin: int | None = None) -> None:
+    It inherits the descriptors of `keep` beside the standard three.
+    """
+
+    def __init__(
+        self, command: ChildCommand, stdin: int | None = None, keep: Sequence[int] = ()
+    ) -> None:
         with contextlib.ExitStack() as undo:
             # unlinked from the start, so that no crash of ours leaves it behind
             self._output: IO[bytes] = undo.enter_context(tempfile.TemporaryFile())
@@ -100,6 +105,7 @@ class Launched:
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=self._output,
                 stderr=self._output,
+                pass_fds=keep,
                 start_new_session=True,  # a Ctrl-C at the terminal is the server's to answer
             )
             undo.pop_all()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headwater.errors import HeadwaterError
+from headwater.runtimes.sandbox.sandbox import level
 from headwater.server.parts import Parts
 from headwater.server.tls import expires_at
 
@@ -59,6 +60,7 @@ def installation() -> list[Check]:
             listed if not missing else f"missing: {', '.join(missing)}",
             "run `make install` again",
         ),
+        _sandbox(),
     ]
 
 
@@ -85,6 +87,16 @@ def home_checks(home: Path) -> list[Check]:
             "other users can read it: chmod 700",
         ),
     ]
+
+
+def _sandbox() -> Check:
+    found = level()
+    return Check(
+        "sandbox",
+        found.confines,
+        f"{found.kind}: {found.detail}",
+        "user code is kept from restricted tables; install bubblewrap, or a kernel with Landlock",
+    )
 
 
 def _running(parts: Parts) -> Iterator[Check]:
