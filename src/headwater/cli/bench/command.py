@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headwater.cli.bench import catalog, report, tpch
+from headwater.cli.bench import catalog, report, spark, spark_writes, tpch
 from headwater.cli.bench.lake import DuckDBSide, TrinoSide, load_tpch, running_server
 
 app = typer.Typer(add_completion=False)
@@ -19,12 +19,25 @@ class BenchName(StrEnum):
 
     TPCH = "tpch"
     CATALOG = "catalog"
+    SPARK = "spark"
+
+
+class SparkSuite(StrEnum):
+    """What `headwater bench spark` runs."""
+
+    TPCH = "tpch"
+    TPCDS = "tpcds"
+    WRITES = "writes"
+    LATENCY = "latency"
 
 
 @app.command()
 def bench(
     name: Annotated[BenchName, typer.Argument(help="What to measure.")],
     scale: Annotated[float, typer.Option(help="Scale factor of TPC-H; 1 is 1 GB.")] = 1.0,
+    suite: Annotated[
+        SparkSuite, typer.Option(help="Which part of the Spark benchmark.")
+    ] = SparkSuite.TPCH,
     runs: Annotated[int, typer.Option(min=1, help="Counted runs of each query and side.")] = 5,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this JSON file.")
@@ -38,16 +51,17 @@ def bench(
     Both sides of every comparison run in turn in the same run; load on the machine is reported.
     """
     machine = report.environment()
-    result = _tpch(scale, runs) if name is BenchName.TPCH else _catalog()
+    if name is BenchName.SPARK:
+        result = _spark(suite, scale, runs)
+    else:
+        result = _tpch(scale, runs) if name is BenchName.TPCH else _catalog()
     result["environment"] = machine
     report.write(result, json_file, out)
     typer.echo(report.markdown(result))
 
 
 def _tpch(scale: float, runs: int) -> dict[str, Any]:
-    def progress(text: str) -> None:
-        typer.echo(f"\r{text}        ", err=True, nl=False)
-
+    progress = _progress
     with running_server() as server:
         progress("loading")
         files = load_tpch(server, scale)
@@ -106,6 +120,51 @@ def _tpch(scale: float, runs: int) -> dict[str, Any]:
             },
         },
     }
+
+
+def _spark(suite: SparkSuite, scale: float, runs: int) -> dict[str, Any]:
+    title = {"tpch": "TPC-H", "tpcds": "TPC-DS", "writes": "Iceberg writes"}.get(suite, "latency")
+    result: dict[str, Any] = {
+        "name": f"spark-{suite}" + ("" if suite is SparkSuite.LATENCY else f"-{scale:g}"),
+        "title": f"PySpark on Headwater against open-source Spark: {title}, scale {scale:g}",
+        "command": f"headwater bench spark --suite {suite} --scale {scale:g} --runs {runs}",
+        "runs": runs,
+        "tables": {},
+    }
+    with running_server() as server:
+        if suite is SparkSuite.LATENCY:
+            seen = spark_writes.latency(server, 20 * runs)
+            cold, warm = seen["first_result_seconds_cold"], seen["first_result_seconds_warm"]
+            return result | {
+                "title": "PySpark on Headwater: latency",
+                "bars": [
+                    report.bar("first result of a fresh client, cold", 6, cold, unit=" s"),
+                    report.bar("first result of a fresh client, warm", 3, warm, unit=" s"),
+                ],
+                "measured": seen,
+            }
+        if suite is SparkSuite.WRITES:
+            measured = spark_writes.writes(server, scale, runs, _progress)
+        else:
+            measured = spark.reads(server, suite, scale, runs, _progress)
+    bar = 3 if suite is SparkSuite.WRITES else 6
+    return result | {
+        "bars": [
+            report.bar(
+                "open-source Spark's total time over ours",
+                bar,
+                measured["total_ratio"],
+                at_least=True,
+                unit="x",
+            ),
+            report.bar("other answers than open-source Spark's", 0, len(measured["differences"])),
+        ],
+        "tables": {title: {"sides": ["Headwater", "Spark"], **measured}},
+    }
+
+
+def _progress(text: str) -> None:
+    typer.echo(f"\r{text}        ", err=True, nl=False)
 
 
 def _catalog() -> dict[str, Any]:

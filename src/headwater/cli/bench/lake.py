@@ -153,6 +153,38 @@ class DuckDBSide:
         return rows, wall, time.process_time() - cpu
 
 
+def tpcds_engine() -> Any:
+    """A DuckDB connection that can make TPC-DS data and knows the queries."""
+    import duckdb
+
+    try:
+        import duckdb_extension_tpcds
+    except ModuleNotFoundError as exc:
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            "the TPC-DS generator is not installed",
+            hint="install Headwater's extra `bench`, or run `make bench`",
+        ) from exc
+    connection = duckdb.connect()
+    folder = Path(str(duckdb_extension_tpcds.__file__)).parent
+    extension = next(folder.rglob("*.duckdb_extension"))
+    connection.execute(f"LOAD '{extension}'")
+    return connection
+
+
+def load_tpcds(server: Server, scale: float) -> None:
+    """Generates TPC-DS at a scale and loads its 24 tables into schema `tpcds`."""
+    connection = tpcds_engine()
+    with tempfile.TemporaryDirectory(prefix="headwater-tpcds-") as folder:
+        connection.execute(f"CALL dsdgen(sf = {scale:g})")
+        server.command("sql", "CREATE SCHEMA tpcds")
+        for (table,) in connection.execute("SHOW TABLES").fetchall():
+            path = Path(folder) / f"{table}.parquet"
+            connection.execute(f"COPY {table} TO '{path}' (FORMAT parquet)")
+            server.command("catalog", "load", str(path), "--table", f"tpcds.{table}")
+            path.unlink()
+
+
 def load_tpch(server: Server, scale: float) -> dict[str, list[str]]:
     """Generates TPC-H at a scale, loads it into schema `tpch`; returns each table's data files."""
     with tempfile.TemporaryDirectory(prefix="headwater-tpch-") as folder:

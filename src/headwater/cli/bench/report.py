@@ -77,7 +77,28 @@ def markdown(result: dict[str, Any]) -> str:
             f"| {cpu[0]:.2f} | {cpu[1]:.2f} |"
         )
         lines.append(f"\nGeometric mean of the ratios: {table['geometric_mean_ratio']:.2f}.")
+        lines += _extras(table)
     return "\n".join(lines) + "\n"
+
+
+def _extras(table: dict[str, Any]) -> list[str]:
+    """What some benchmarks add: the worst query, memory, engines used, differing answers."""
+    lines = []
+    if table.get("worst"):
+        ratio, name = table["worst"]
+        lines.append(f"\nWorst ratio: {ratio:.2f} (query {name}).")
+    if "peak_memory_mib" in table:
+        ours, other = table["peak_memory_mib"]
+        lines.append(f"\nPeak memory of all processes: {ours} MiB against {other} MiB.")
+    if "first_result_seconds" in table:
+        ours, other = table["first_result_seconds"]
+        lines.append(f"\nFirst result of the session: {ours} s against {other} s.")
+    if "engines" in table:
+        used = ", ".join(f"{name} {count}" for name, count in sorted(table["engines"].items()))
+        lines.append(f"\nStatements by engine: {used}.")
+    for name, why in table.get("differences", {}).items():
+        lines.append(f"\nQuery {name} differs: {why}")
+    return lines
 
 
 def bar(what: str, limit: float, seen: float, *, at_least: bool = False, unit: str = "") -> Any:

@@ -1,0 +1,118 @@
+"""Iceberg writes and small-query latency: PySpark on Headwater against open-source Spark."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headwater.cli.bench.lake import Server, load_tpch
+from headwater.cli.bench.spark import (
+    CLIENT_RELEASE,
+    Sides,
+    connect_url,
+    difference,
+    release,
+    row,
+    summary,
+)
+from headwater.cli.bench.spark_sides import SparkSide
+from headwater.errors import ErrorCode, error
+
+_CTAS = "CREATE TABLE {table} USING iceberg AS SELECT * FROM tpch.lineitem"
+_PARTITIONED = """
+CREATE TABLE {table} USING iceberg PARTITIONED BY (years(l_shipdate))
+AS SELECT * FROM tpch.lineitem LIMIT 0
+"""
+_INSERT = "INSERT INTO {table} SELECT * FROM tpch.lineitem"
+_COPY = "CREATE TABLE {table} USING iceberg AS SELECT * FROM tpch.orders"
+_MERGE = """
+MERGE INTO {table} t USING (
+  SELECT o_orderkey + CAST(o_orderkey % 2 AS INT) * 100000000 AS k, o_custkey, o_orderstatus,
+    o_totalprice, o_orderdate, o_orderpriority, o_clerk, o_shippriority, o_comment
+  FROM tpch.orders WHERE o_orderkey % 100 < 2) s
+ON t.o_orderkey = s.k
+WHEN MATCHED THEN UPDATE SET o_totalprice = t.o_totalprice + 1
+WHEN NOT MATCHED THEN INSERT (o_orderkey, o_custkey, o_orderstatus, o_totalprice, o_orderdate,
+  o_orderpriority, o_clerk, o_shippriority, o_comment)
+VALUES (s.k, s.o_custkey, s.o_orderstatus, s.o_totalprice, s.o_orderdate, s.o_orderpriority,
+  s.o_clerk, s.o_shippriority, s.o_comment)
+"""
+WRITES = {"CTAS": (_CTAS,), "partitioned INSERT": (_PARTITIONED, _INSERT), "MERGE": (_COPY, _MERGE)}
+"""What is written, by name; the last statement is timed, those before it prepare."""
+
+_CHECKS = {
+    "CTAS": "SELECT count(*), sum(l_extendedprice), count(DISTINCT l_orderkey) FROM {table}",
+    "partitioned INSERT": "SELECT year(l_shipdate), count(*), sum(l_tax) FROM {table} GROUP BY 1",
+    "MERGE": "SELECT count(*), sum(o_totalprice), max(o_orderkey) FROM {table}",
+}
+
+
+def writes(
+    server: Server, scale: float, runs: int, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Each write on both sides in turn, into tables of their own that must end up equal."""
+    progress("loading")
+    load_tpch(server, scale)
+    server.command("sql", "CREATE SCHEMA bench")
+    rows: dict[str, Any] = {}
+    with Sides(server) as sides:
+        for name, statements in WRITES.items():
+            progress(name)
+            rows[name] = _write(sides, name, statements, runs)
+        memory = sides.peak_memory()
+    return summary(rows) | {"peak_memory_mib": memory}
+
+
+def _write(sides: Sides, name: str, statements: tuple[str, ...], runs: int) -> dict[str, Any]:
+    walls: dict[str, list[float]] = {"ours": [], "spark": []}
+    cpus: dict[str, list[float]] = {"ours": [], "spark": []}
+    differs: str | None = None
+    for run in range(runs + 1):
+        answers = {}
+        order = [("ours", sides.ours, sides.spark), ("spark", sides.spark, sides.ours)]
+        for key, side, reader in order if run % 2 else order[::-1]:
+            table = f"bench.{key}_{run}"
+            for preparing in statements[:-1]:
+                _must(side, preparing.format(table=table))
+            answer, cpu = side.run(statements[-1].format(table=table))
+            if "error" not in answer:
+                # read by the other engine: what one writes, the other must understand
+                check, _ = reader.run(_CHECKS[name].format(table=table), rows=True)
+                if run > 0:
+                    walls[key].append(answer["seconds"])
+                    cpus[key].append(cpu)
+                answer = check
+                _must(side, f"DROP TABLE {table}")
+            answers[key] = answer
+        differs = differs or difference(answers["ours"], answers["spark"], types=False)
+    return row(walls, cpus, differs)
+
+
+def latency(server: Server, runs: int) -> dict[str, Any]:
+    """Seconds to a fresh client's first result (cold, then warm) and of a small query."""
+    client = release(server, CLIENT_RELEASE)
+    authority = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": server.ready["ca_cert"]}
+    first: list[float] = []
+    small: list[float] = []
+    frame: list[float] = []
+    for _ in range(4):
+        with SparkSide(
+            Path(client["python"]), {"remote": connect_url(server)}, environment=authority
+        ) as side:
+            first.append(round(side.greeting["first"], 3))
+            small += [side.run("SELECT 1")[0]["seconds"] * 1000 for _ in range(runs)]
+            frame += [side.run("SELECT 1", frame=True)[0]["seconds"] * 1000 for _ in range(runs)]
+    return {
+        "first_result_seconds_cold": first[0],
+        "first_result_seconds_warm": statistics.median(first[1:]),
+        "select_1_milliseconds": round(statistics.median(small), 2),
+        "data_frame_milliseconds": round(statistics.median(frame), 2),
+    }
+
+
+def _must(side: SparkSide, sql: str) -> None:
+    answer, _ = side.run(sql)
+    if "error" in answer:
+        raise error(ErrorCode.INTERNAL_ERROR, f"{sql[:80]}: {answer['error']}")
