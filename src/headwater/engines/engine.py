@@ -23,7 +23,8 @@ class GovernedPlan:
     the worker while the plan runs: its catalog requests are allowed for these tables and nothing
     else, in the name of `identity`. `governed` is True when any scan is restricted or a
     view lies between the caller and it: then error messages carry no data and the barrier's
-    settings apply. `time_zone` is the session's (IANA).
+    settings apply. `time_zone` is the session's (IANA). `before` and `after` are emitted statements
+    around `sql`: all run in one transaction, which is committed as one or not at all.
     """
 
     statement_id: str
@@ -34,6 +35,8 @@ class GovernedPlan:
     inputs: Mapping[str, pa.Table] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     time_zone: str = "UTC"
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def governed(self) -> bool:

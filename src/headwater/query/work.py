@@ -24,6 +24,7 @@ from headwater.query.queue import Ticket
 from headwater.query.session import SessionChanges
 from headwater.settings import Settings
 from headwater.sql.relations import Bound
+from headwater.sql.script import Script
 from headwater.sql.statements import (
     ColumnDefinition,
     ParsedStatement,
@@ -68,7 +69,8 @@ Task = Callable[[], Outcome]
 class Writing:
     """What makes a bound statement a write: its governed write, and what clients call it.
 
-    The rest is for CREATE TABLE AS alone: the new table's columns and options.
+    `script` is there when the engine needs several statements for it. The rest is for CREATE TABLE
+    AS alone: the new table's columns and options.
     """
 
     write: GovernedWrite
@@ -77,6 +79,7 @@ class Writing:
     partitioning: tuple[PartitionField, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     sorting: tuple[SortField, ...] = ()
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True)

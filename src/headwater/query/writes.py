@@ -48,14 +48,16 @@ def bind_change(work: Work, statement: Change) -> Work:
     identifier = table_identifier(work.parts.catalog, _target(statement), work.session)
     write = work.request.write(identifier, operation, columns=_assigned(statement))
     inputs = Inputs()
-    bound = bind_write(
+    bound, script = bind_write(
         statement,
         write,
         resolver(work, inputs),
         session=work.session,
         parameters=work.parameters,
     )
-    return replace(work, bound=bound, inputs=inputs, writing=Writing(write, update_type))
+    return replace(
+        work, bound=bound, inputs=inputs, writing=Writing(write, update_type, script=script)
+    )
 
 
 def _target(statement: Change) -> Name:

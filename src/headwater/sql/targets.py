@@ -208,11 +208,16 @@ class Target:
         return exp.Cast(this=value, to=wanted)
 
 
-def _may_vary(node: exp.Expr) -> bool:
-    """True for what may yield another value when it is evaluated again."""
+def is_random(node: exp.Expr) -> bool:
+    """True for a call that yields another value each time."""
     if isinstance(node, exp.Anonymous):
         return node.name.lower() in _RANDOM
-    return isinstance(node, exp.Rand | exp.Uuid | exp.Query)
+    return isinstance(node, exp.Rand | exp.Uuid)
+
+
+def _may_vary(node: exp.Expr) -> bool:
+    """True for what may yield another value when it is evaluated again."""
+    return is_random(node) or isinstance(node, exp.Query)
 
 
 def _column_family(column: ScanColumn) -> str | None:

@@ -17,8 +17,10 @@ from headwater.model.scan import GovernedWrite, ScanColumn
 from headwater.model.statement import Session
 from headwater.sql.binder import Binder
 from headwater.sql.expressions import BinderState, Names
+from headwater.sql.merge import Action, checks_nothing, needs_staging, staged_merge
 from headwater.sql.relations import Bound, Resolver
 from headwater.sql.scope import Scope
+from headwater.sql.script import Script
 from headwater.sql.statements import Delete, Insert, Merge, Update
 from headwater.sql.targets import Target
 from headwater.sql.trees import guarded, node_position
@@ -34,15 +36,17 @@ def bind_write(
     session: Session,
     parameters: Sequence[exp.Expr] = (),
     query_key: str | None = None,
-) -> Bound:
+) -> tuple[Bound, Script | None]:
     """The statement bound to its governed write; `govern` and `emit` finish it.
+
+    With a script, the bound tree is only its query or its last statement.
 
     Raises PERMISSION_DENIED for columns that may not be written, TYPE_MISMATCH for values that do
     not fit, and whatever `bind` raises for the queries inside.
     """
     key = query_key or secrets.token_hex(32)
 
-    def run() -> Bound:
+    def run() -> tuple[Bound, Script | None]:
         state = BinderState(parameters=[parameter.copy() for parameter in parameters])
         binder = _WriteBinder(state, resolver, session, write, key)
         match statement:
@@ -55,7 +59,7 @@ def bind_write(
             case Merge():
                 tree = binder.merge(statement.tree.copy())
         state.check_parameters()
-        return Bound(tree, tuple(state.leaves), ())
+        return Bound(tree, tuple(state.leaves), ()), binder.script
 
     return guarded(run)
 
@@ -73,6 +77,7 @@ class _WriteBinder:
         self.session = session
         self.write = write
         self.binder = Binder(state, resolver, session)
+        self.script: Script | None = None
         self.target = Target(write, state.unique(write.identifier.name), query_key)
 
     # --- INSERT -------------------------------------------------------------------------------
@@ -244,6 +249,18 @@ class _WriteBinder:
         visible = self.target.visible()
         if visible is not None:
             condition = exp.and_(exp.Paren(this=condition), visible, copy=False)
+        listed = tree.args["whens"].expressions
+        if needs_staging(listed, self.session.dialect):
+            actions = [self._action(when, both, of_source, of_target) for when in listed]
+            query, self.script = staged_merge(
+                self.target,
+                holder.this,
+                condition,
+                actions,
+                check=not checks_nothing(listed),
+                unique=self.state.unique,
+            )
+            return query
         whens = self._whens(tree.args["whens"].expressions, both, of_source, of_target)
         return exp.Merge(
             this=self.target.table(),
@@ -258,12 +275,8 @@ class _WriteBinder:
         bound: list[exp.Expr] = []
         updates: list[tuple[exp.Expr | None, dict[str, exp.Expr]]] = []
         columns: dict[str, ScanColumn] = {}
-        deletes = 0
         for when in whens:
             matched = bool(when.args.get("matched"))
-            by_source = bool(when.args.get("source"))
-            if by_source:
-                raise _not_supported("WHEN NOT MATCHED BY SOURCE", "a DELETE or UPDATE of its own")
             names = Names(both if matched else of_source, {})
             condition = when.args.get("condition")
             condition = None if condition is None else self._bind(
@@ -279,7 +292,6 @@ class _WriteBinder:
                 values = self._merge_values(then, names, of_source, of_target, columns)
                 updates.append((condition, values))
             elif then.name.upper() == "DELETE":
-                deletes += 1
                 bound.insert(
                     0,
                     exp.When(
@@ -288,13 +300,41 @@ class _WriteBinder:
                 )
             else:
                 raise _not_supported("this action of MERGE", "UPDATE, DELETE or INSERT")
-        if deletes > 1 or (deletes and updates):
-            raise _not_supported(
-                "MERGE with DELETE and another action on matched rows", "two statements"
-            )
         if updates:
             bound.insert(0, self._one_update(updates, columns))
         return bound
+
+    def _action(self, when: exp.When, both: Scope, of_source: Scope, of_target: Scope) -> Action:
+        """One WHEN of a MERGE that runs in stages."""
+        of = "target" if when.args.get("source") else "source"
+        of = "matched" if when.args.get("matched") else of
+        scope = {"matched": both, "source": of_source, "target": of_target}[of]
+        names = Names(scope, {})
+        condition = when.args.get("condition")
+        condition = None if condition is None else self._bind(condition, names)
+        then = when.args["then"]
+        if of == "source":
+            action = self._merge_insert(then, names, of_source)
+            columns = tuple(
+                self.target.assignable(each.name, None) for each in action.this.expressions
+            )
+            values = {
+                column.name.casefold(): value
+                for column, value in zip(columns, action.expression.expressions, strict=True)
+            }
+            return Action(of, "insert", condition, columns, values)
+        if isinstance(then, exp.Update):
+            found: dict[str, ScanColumn] = {}
+            values = self._merge_values(then, names, of_source, of_target, found)
+            assignments = self._checked(list(found.values()), values)
+            checked = {
+                folded: assignment.expression
+                for folded, assignment in zip(found, assignments, strict=True)
+            }
+            return Action(of, "update", condition, tuple(found.values()), checked)
+        if then.name.upper() == "DELETE":
+            return Action(of, "delete", condition)
+        raise _not_supported("this action of MERGE", "UPDATE, DELETE or INSERT")
 
     def _merge_values(
         self,

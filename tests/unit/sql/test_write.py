@@ -44,7 +44,7 @@ class Writer:
         statement = parse(sql, dialect)
         assert isinstance(statement, Insert | Update | Delete | Merge)
         session = Session(IDENTITY, dialect, schema="hr")
-        bound = bind_write(statement, self.write, self.lake, session=session, query_key="00ff")
+        bound, _ = bind_write(statement, self.write, self.lake, session=session, query_key="00ff")
         return emit(govern(bound, query_key="00ff"))
 
     def run(self, sql: str, dialect: Dialect = Dialect.TRINO) -> int:

@@ -203,6 +203,8 @@ class DuckDBEngine:
             plan.time_zone,
             plan.limits.memory_bytes or 0,
             plan.limits.scan_bytes or self._settings.limits.scan_bytes,
+            list(plan.before),
+            list(plan.after),
         )
         if plan.writes:
             self.leases.grant(worker.name, plan)

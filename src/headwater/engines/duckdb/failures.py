@@ -19,6 +19,7 @@ SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE: "A number is out of the range of its type",
     ErrorCode.DIVISION_BY_ZERO: "Division by zero",
     ErrorCode.SUBQUERY_MULTIPLE_ROWS: "A scalar subquery returned more than one row",
+    ErrorCode.MERGE_MATCHED_TWICE: "MERGE matched a row of the target twice",
     ErrorCode.EVALUATION_FAILED: "An expression could not be evaluated",
     ErrorCode.INVALID_ARGUMENT: "A function was called with an invalid argument",
     ErrorCode.TYPE_MISMATCH: "The types of an expression do not fit",
@@ -45,6 +46,7 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE: "cast to a wider type, such as decimal(38, 2) or double",
     ErrorCode.DIVISION_BY_ZERO: "nullif(divisor, 0) gives NULL instead",
     ErrorCode.SUBQUERY_MULTIPLE_ROWS: "aggregate, or add LIMIT 1",
+    ErrorCode.MERGE_MATCHED_TWICE: "make the rows of the source distinct by the columns of ON",
     ErrorCode.STORAGE_UNAVAILABLE: "check the disk, or S3 and the network, then try again; the "
     "server's log says more",
     ErrorCode.ENGINE_FAILED: "run the statement again; the server's log says why it failed",
@@ -122,6 +124,7 @@ _MARK = "headwater: "
 _MARKERS: dict[str, ErrorCode] = {
     f"{_MARK}a new row violates the row filter": ErrorCode.PERMISSION_DENIED,
     f"{_MARK}division by zero": ErrorCode.DIVISION_BY_ZERO,
+    f"{_MARK}MERGE matched a row of the target twice": ErrorCode.MERGE_MATCHED_TWICE,
 }
 """What our own SQL raises (`headwater.sql.targets`, `headwater.sql.translate`): no data in it.
 
@@ -145,6 +148,7 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], ErrorCode], ...] = tuple(
         (r"notfound_404|NoSuchTableException|table with name .* does not exist", _MISSING),
         (r"division by zero", ErrorCode.DIVISION_BY_ZERO),
         (r"more than one row returned by a subquery", ErrorCode.SUBQUERY_MULTIPLE_ROWS),
+        (r"same row was updated multiple times", ErrorCode.MERGE_MATCHED_TWICE),
         (r"std::bad_alloc|could not allocate", ErrorCode.EXCEEDED_MEMORY_LIMIT),
     )
 )

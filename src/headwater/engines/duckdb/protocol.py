@@ -88,6 +88,7 @@ class Execute(Message):
     """Server to worker: run one statement; 0 bytes means the worker's own limit.
 
     `writes`: it needs the catalog attached. `quiet`: its error messages must not carry data.
+    `before` and `after` run around `sql`, all in one transaction; the result is that of `sql`.
     """
 
     kind: ClassVar[int] = 4
@@ -99,6 +100,8 @@ class Execute(Message):
     time_zone: str
     memory_bytes: int
     scan_bytes: int
+    before: list[str] = field(default_factory=list, repr=False)
+    after: list[str] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

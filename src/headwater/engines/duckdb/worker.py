@@ -248,6 +248,19 @@ class Worker:
             self._time_zones[execute.mode] = execute.time_zone
         if running.stopped is not None:
             raise duckdb.InterruptException("stopped before it began")
+        together = bool(execute.before or execute.after)
+        if together:
+            instance.begin()
+            for statement in execute.before:
+                instance.execute(statement).fetchall()
+        self._answer(execute, instance)
+        if together:
+            for statement in execute.after:
+                instance.execute(statement).fetchall()
+            instance.commit()
+
+    def _answer(self, execute: Execute, instance: duckdb.DuckDBPyConnection) -> None:
+        """Runs the statement whose result the client gets."""
         instance.execute(execute.sql)
         columns = instance.description or []
         types = [column[1] for column in columns]

@@ -26,6 +26,10 @@ def transpile(work: Work) -> Work:
         )
     else:
         sql = work.sql or emit(work.tree)
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    if writing is not None and writing.script is not None:
+        before, sql, after = writing.script.statements(sql)
     if work.recorded is not None:
         key, recorder = work.recorded
         work.parts.plans.keep(key, KnownPlan.of(recorder, work.bound, sql))
@@ -39,5 +43,7 @@ def transpile(work: Work) -> Work:
         inputs=inputs,
         limits=work.session.limits,
         time_zone=work.session.time_zone,
+        before=before,
+        after=after,
     )
     return replace(work, plan=plan)
