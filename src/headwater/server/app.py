@@ -22,20 +22,13 @@ from headwater.server.api import (
     statements,
 )
 from headwater.server.api.context import caller, json_only
+from headwater.server.api_page import STYLE_SOURCE, render
 from headwater.server.guard import Guard
 from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
 _ROUTERS = (statements, catalog, loads, governance, identity, health, maintenance)
-
-_DOCS = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Headwater API</title></head>
-<body><h1>Headwater API</h1>
-<p>The OpenAPI document is at <a href="/api/openapi.json">/api/openapi.json</a>.
-Every request needs <code>Authorization: Bearer TOKEN</code>, but health and version.</p>
-<dl>{listing}</dl></body></html>
-"""
 
 
 def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
@@ -58,9 +51,11 @@ def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
     app.router.routes.extend(gateways)
 
     @app.get("/api/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        """The routes as one plain page."""
-        return HTMLResponse(_DOCS.format(listing=_listing(app)))
+    def docs(request: Request) -> HTMLResponse:
+        """The OpenAPI document as a page."""
+        page = render(app.openapi(), str(request.base_url).rstrip("/"))
+        allowed = f"default-src 'none'; style-src {STYLE_SOURCE}; frame-ancestors 'none'"
+        return HTMLResponse(page, headers={"content-security-policy": allowed})
 
     @app.get("/metrics", include_in_schema=False)
     def measured(request: Request) -> Response:
@@ -83,17 +78,6 @@ def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
     if not is_loopback(parts.settings.host) and not _is_any(parts.settings.host):
         hosts.append(parts.settings.host)
     return Guard(app, hosts)
-
-
-def _listing(app: FastAPI) -> str:
-    entries = []
-    for path, methods in sorted(app.openapi()["paths"].items()):
-        for method, operation in methods.items():
-            entries.append(
-                f"<dt><code>{method.upper()} {path}</code></dt>"
-                f"<dd>{operation.get('description', operation.get('summary', ''))}</dd>"
-            )
-    return "".join(entries)
 
 
 def _from_loopback(request: Request) -> bool:

@@ -98,7 +98,8 @@ def configure_logs(folder: Path | None, level: str, *, stderr: bool) -> None:
     root.setLevel(level.upper())
     # The guard writes one line a request; uvicorn's own would carry query strings.
     logging.getLogger("uvicorn.access").disabled = True
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for talkative in ("uvicorn", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     if folder is not None:
         os.close(os.open(folder / "headwater.log", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
