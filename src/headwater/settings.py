@@ -46,6 +46,34 @@ class EngineSettings(BaseModel):
     spill_bytes: int = Field(50 * GIB, gt=0, description="Disk that one worker may spill to.")
 
 
+class UserEngineSettings(BaseModel):
+    """The processes that run users' Spark code: Sail and Spark, in the sandbox."""
+
+    sail_release: str = Field("sail", description="Release that Sail comes from.")
+    spark_release: str = Field("spark-4.1", description="Release that Spark comes from.")
+    memory_bytes: int = Field(
+        0, ge=0, description="Memory of one process; 0: a third of the machine's."
+    )
+    disk_bytes: int = Field(50 * GIB, gt=0, description="Disk that one process may fill.")
+    processes: int = Field(1024, gt=0, description="Processes and threads of one.")
+    max_processes: int = Field(8, gt=0, description="How many of them run at once.")
+    idle_seconds: float = Field(900.0, gt=0, description="One that is idle so long is ended.")
+    start_seconds: float = Field(120.0, gt=0, description="How long one may take to start.")
+    watch_seconds: float = Field(0.5, gt=0, description="Time between looks at their memory.")
+    spare_sail: int = Field(1, ge=0, description="Sail processes kept ready for the next user.")
+    spare_spark: int = Field(0, ge=0, description="The same of Spark.")
+
+    def release(self, engine: str) -> str:
+        """The release that an engine comes from by default."""
+        return self.sail_release if engine == "sail" else self.spark_release
+
+    def memory(self) -> int:
+        """Bytes that one process may use."""
+        if self.memory_bytes:
+            return self.memory_bytes
+        return max(GIB, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3)
+
+
 class SweepSettings(BaseModel):
     """When files that no table refers to are removed from the warehouse."""
 
@@ -91,6 +119,7 @@ class Settings(BaseSettings):
     )
     limits: LimitSettings = LimitSettings()
     engine: EngineSettings = EngineSettings()
+    user_engines: UserEngineSettings = UserEngineSettings()
     sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
 

@@ -48,11 +48,11 @@ _FIRST_DESCRIPTOR = 200  # of what bubblewrap is handed; far above what callers 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = (
     "/etc/ld.so.cache",
-    "/etc/localtime",
     "/etc/alternatives",
     "/etc/ssl/certs",
     "/etc/pki/ca-trust/extracted",
     "/etc/fonts",
+    "/sys/devices/system/cpu",
 )
 
 
@@ -253,7 +253,10 @@ def _bubblewrap(
         elif os.path.isdir(system):
             options += ["--ro-bind", system, system]
     for file in (*_SYSTEM_FILES, *_java_settings()):
+        for folder in reversed(PurePosixPath(file).parents[:-1]):
+            options += ["--perms", "0755", "--dir", str(folder)]
         options += ["--ro-bind-try", file, file]
+    options += ["--symlink", "/usr/share/zoneinfo/UTC", "/etc/localtime"]
     for name, text in _identity(*inside).items():
         descriptor = next(names)
         files[str(descriptor)] = text
@@ -297,6 +300,7 @@ def _identity(uid: int, gid: int) -> dict[str, str]:
         "/etc/passwd": f"headwater:x:{uid}:{gid}::/tmp:/bin/sh\n",
         "/etc/group": f"headwater:x:{gid}:\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        "/etc/timezone": "Etc/UTC\n",  # what a link says outside; engines ask for the name
         "/etc/hosts": "127.0.0.1 localhost headwater\n::1 localhost\n",
     }
 
@@ -309,7 +313,10 @@ def _java_settings() -> list[str]:
 def _landlock(sandbox: Sandbox) -> dict[str, object]:
     read = [str(bind.outside) for bind in _binds(sandbox.ro)]
     return {
-        "read": [*_SYSTEM_FILES, *_java_settings(), "/proc", "/sys/fs/cgroup", "/dev/urandom"],
+        "read": [
+            *(*_SYSTEM_FILES, *_java_settings(), "/etc/localtime", "/etc/timezone"),
+            *("/proc", "/sys/fs/cgroup", "/dev/urandom"),
+        ],
         "execute": [*_SYSTEM, os.path.realpath(sys.base_prefix), str(_CONFINE), *read],
         "write": [
             *(str(bind.outside) for bind in _binds(sandbox.rw)),
