@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -171,12 +172,25 @@ _NEEDS: dict[WriteOperation, tuple[Privilege, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Groundwork:
+    """Changes of a table that are committed together with those an engine makes on top of them.
+
+    The engine meets the table as it is after `updates`; others meet all of it at once, or nothing.
+    Both are raw JSON of the Iceberg REST specification.
+    """
+
+    requirements: tuple[Mapping[str, Any], ...]
+    updates: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GovernedWrite:
     """What one principal may write to one table.
 
     `columns` are the columns it may assign; `row_filter` limits UPDATE, DELETE and MERGE to rows
     the principal can see and every new row must satisfy it (WITH CHECK). `scan` is what the same
-    principal reads of the table, for operations that read; None otherwise.
+    principal reads of the table, for operations that read; None otherwise. `groundwork` is what
+    the write builds on and commits with it.
     """
 
     identifier: TableIdentifier
@@ -187,3 +201,4 @@ class GovernedWrite:
     decision: Decision
     scan: GovernedScan | None = None
     masked_columns: frozenset[str] = field(default_factory=frozenset)
+    groundwork: Groundwork | None = None

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headwater.catalog.schema import current_schema, default_spec
+from headwater.catalog.schema import current_schema, current_snapshot_id, default_spec
+from headwater.catalog.snapshots import on_main
 from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import CATALOG_NAME, Namespace
 from headwater.model.statement import Dialect
@@ -71,6 +72,66 @@ def like_request(name: str, metadata: Mapping[str, Any], options: TableOptions) 
     if options.location is not None:
         request["location"] = options.location
     return request
+
+
+def unchanged(metadata: Mapping[str, Any]) -> list[Json]:
+    """The requirements that a table's rows and definition are still those of its metadata."""
+    return [
+        *on_main(metadata),
+        {"type": "assert-current-schema-id", "current-schema-id": metadata["current-schema-id"]},
+        {"type": "assert-default-spec-id", "default-spec-id": metadata["default-spec-id"]},
+        {
+            "type": "assert-last-assigned-field-id",
+            "last-assigned-field-id": metadata["last-column-id"],
+        },
+    ]
+
+
+def replacement(
+    metadata: Mapping[str, Any], columns: Iterable[ColumnDefinition], options: TableOptions
+) -> list[Json]:
+    """The updates that make another table of one: its columns, partitioning, order; no rows.
+
+    Its history stays, and so do its grants and policies. A column that keeps its name and type
+    keeps its field id, so policies on it hold.
+    """
+    if options.location is not None and options.location != metadata["location"]:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "a table that is replaced stays where it is",
+            hint="leave the location out",
+        )
+    version = options.format_version or metadata["format-version"]
+    ids = itertools.count(metadata["last-column-id"] + 1)
+    schema: Json = {
+        "type": "struct",
+        "fields": [field(column, lambda: next(ids), version) for column in columns],
+    }
+    old = {each["name"]: each for each in current_schema(metadata)["fields"]}
+    for made in schema["fields"]:
+        before = old.get(made["name"])
+        if before is not None and isinstance(made["type"], str) and before["type"] == made["type"]:
+            made["id"] = before["id"]
+    properties = {**table_properties(options)}
+    properties.pop("format-version", None)
+    updates: list[Json] = []
+    if version != metadata["format-version"]:
+        updates.append({"action": "upgrade-format-version", "format-version": version})
+    updates += [
+        {"action": "add-schema", "schema": schema},
+        {"action": "set-current-schema", "schema-id": -1},
+        {"action": "add-spec", "spec": partition_spec(options.partitioning, schema)},
+        {"action": "set-default-spec", "spec-id": -1},
+        {"action": "add-sort-order", "sort-order": sort_order(options.sorting, schema)},
+        {"action": "set-default-sort-order", "sort-order-id": -1},
+    ]
+    if "comment" in (metadata.get("properties") or {}) and options.comment is None:
+        updates.append({"action": "remove-properties", "removals": ["comment"]})
+    if properties:
+        updates.append({"action": "set-properties", "updates": properties})
+    if current_snapshot_id(metadata) is not None:
+        updates.append({"action": "remove-snapshot-ref", "ref-name": "main"})
+    return updates
 
 
 def view_request(

@@ -5,6 +5,7 @@ Each function takes the decisions of its statement and returns the task that cha
 
 from __future__ import annotations
 
+from headwater.catalog.entries import ObjectKind
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.identifiers import Namespace, TableIdentifier, namespace_text
 from headwater.model.privilege import Privilege, Securable
@@ -12,6 +13,7 @@ from headwater.model.scan import WriteOperation
 from headwater.query.alterations import requirements, updates
 from headwater.query.creation import like_request, table_request
 from headwater.query.names import namespace, table_identifier
+from headwater.query.overwrite import replace_task
 from headwater.query.procedures import procedure_task
 from headwater.query.retry import retrying
 from headwater.query.work import Outcome, Task, Work
@@ -116,7 +118,15 @@ def create_table(work: Work, statement: CreateTable) -> Task:
     done = Outcome(update_type="CREATE TABLE")
     catalog = work.parts.catalog
     identifier = table_identifier(catalog, statement.name, work.session)
-    refuse_replacing(statement)
+    entry = catalog.entry(identifier)
+    if statement.or_replace and entry is not None and entry.kind is ObjectKind.TABLE:
+        if statement.like is not None:
+            raise error(
+                ErrorCode.NOT_SUPPORTED,
+                "CREATE OR REPLACE TABLE … LIKE is not supported",
+                hint="name the columns",
+            )
+        return replace_task(work, statement, identifier, statement.columns)
     work.request.write(identifier, WriteOperation.CREATE)
     if statement.like is not None:
         like = work.request.scan(table_identifier(catalog, statement.like, work.session))
@@ -141,16 +151,6 @@ def create_table(work: Work, statement: CreateTable) -> Task:
         return done
 
     return task
-
-
-def refuse_replacing(statement: CreateTable) -> None:
-    """Raises NOT_SUPPORTED for OR REPLACE: it cannot be done in one commit that all clients see."""
-    if statement.or_replace:
-        raise error(
-            ErrorCode.NOT_SUPPORTED,
-            "CREATE OR REPLACE TABLE is not supported",
-            hint="create a table under another name, drop the old one, and rename",
-        )
 
 
 def drop_table(work: Work, statement: DropTable) -> Task:

@@ -13,6 +13,9 @@ from headwater.sql.hints import did_you_mean
 PREPARED_PREFIX = "prepared:"
 """`Session.properties["prepared:<name>"]` holds the text of a client's prepared statement."""
 
+PARTITION_OVERWRITE_MODE = "partition_overwrite_mode"
+"""The session property that says what INSERT OVERWRITE replaces."""
+
 ALL_ROLES = "ALL"
 """What `SessionChanges.role` says when every role held is active again."""
 
@@ -85,6 +88,13 @@ def parse_dialect(text: str) -> Dialect:
         ) from None
 
 
+def parse_overwrite_mode(text: str) -> str:
+    """`static` or `dynamic`."""
+    if text.lower() not in ("static", "dynamic"):
+        raise error(ErrorCode.INVALID_ARGUMENT, f"'{text}' is neither static nor dynamic")
+    return text.lower()
+
+
 PROPERTIES: tuple[Property, ...] = (
     Property(
         "query_max_run_time",
@@ -115,12 +125,26 @@ PROPERTIES: tuple[Property, ...] = (
         parse_bytes,
     ),
     Property("dialect", "trino", "varchar", "SQL dialect: trino, spark or duckdb", parse_dialect),
+    Property(
+        PARTITION_OVERWRITE_MODE,
+        "static",
+        "varchar",
+        "What INSERT OVERWRITE replaces: the table (static), or partitions with new rows (dynamic)",
+        parse_overwrite_mode,
+    ),
 )
 """Every session property, in the order of SHOW SESSION."""
 
 
+_SPARK_NAMES = {
+    "spark.sql.sources.partitionoverwritemode": PARTITION_OVERWRITE_MODE,
+}
+"""Spark's names of properties, folded."""
+
+
 def find_property(name: str) -> Property:
     """The property of that name, or INVALID_ARGUMENT with the names there are."""
+    name = _SPARK_NAMES.get(name.lower(), name)
     for candidate in PROPERTIES:
         if candidate.name == name:
             return candidate

@@ -14,7 +14,7 @@ from headwater.engines.engine import Engine, GovernedPlan
 from headwater.errors import ErrorCode, error
 from headwater.governance.access import Access, AccessRequest
 from headwater.governance.browse import Browser
-from headwater.model.scan import GovernedWrite
+from headwater.model.scan import GovernedWrite, Groundwork
 from headwater.model.statement import Session, Statement
 from headwater.query.history import History
 from headwater.query.inputs import Inputs
@@ -70,7 +70,8 @@ class Writing:
     """What makes a bound statement a write: its governed write, and what clients call it.
 
     `script` is there when the engine needs several statements for it. The rest is for CREATE TABLE
-    AS alone: the new table's columns and options.
+    AS alone: the new table's columns and options. `prepare` makes what the write builds on, just
+    before it runs; with `replaces`, that is a new definition of a table that exists.
     """
 
     write: GovernedWrite
@@ -80,6 +81,8 @@ class Writing:
     properties: Mapping[str, str] = field(default_factory=dict)
     sorting: tuple[SortField, ...] = ()
     script: Script | None = None
+    prepare: Callable[[], Groundwork | None] | None = None
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

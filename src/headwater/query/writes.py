@@ -8,17 +8,20 @@ from typing import Any
 
 from sqlglot import exp
 
+from headwater.catalog.catalog import Catalog
+from headwater.catalog.entries import ObjectKind
 from headwater.catalog.maintenance import truncate as plan_truncate
 from headwater.catalog.schema import current_schema
 from headwater.errors import ErrorCode, error
+from headwater.model.identifiers import TableIdentifier
 from headwater.model.principal import Actor
 from headwater.model.scan import WriteOperation
 from headwater.query.alterations import sort_order
 from headwater.query.creation import table_properties, table_request
-from headwater.query.definitions import refuse_replacing
 from headwater.query.inputs import Inputs
 from headwater.query.names import table_identifier
 from headwater.query.outputs import output_columns
+from headwater.query.overwrite import bind_overwrite, bind_replace
 from headwater.query.procedures import commit_planned
 from headwater.query.reading import bind_query, resolver
 from headwater.query.retry import retrying
@@ -44,6 +47,8 @@ _OPERATIONS: dict[type, tuple[WriteOperation, str]] = {
 
 def bind_change(work: Work, statement: Change) -> Work:
     """INSERT, UPDATE, DELETE or MERGE, bound to the governed write of its target."""
+    if isinstance(statement, Insert) and (statement.overwrite or statement.where is not None):
+        return bind_overwrite(work, statement)
     operation, update_type = _OPERATIONS[type(statement)]
     identifier = table_identifier(work.parts.catalog, _target(statement), work.session)
     write = work.request.write(identifier, operation, columns=_assigned(statement))
@@ -58,6 +63,11 @@ def bind_change(work: Work, statement: Change) -> Work:
     return replace(
         work, bound=bound, inputs=inputs, writing=Writing(write, update_type, script=script)
     )
+
+
+def _is_table(catalog: Catalog, identifier: TableIdentifier) -> bool:
+    entry = catalog.entry(identifier)
+    return entry is not None and entry.kind is ObjectKind.TABLE
 
 
 def _target(statement: Change) -> Name:
@@ -79,9 +89,10 @@ def _assigned(statement: Change) -> Iterable[str] | None:
 def bind_create_table_as(work: Work, statement: CreateTable) -> Work:
     """CREATE TABLE AS: the table appears with its rows, in one commit, or not at all."""
     assert statement.query is not None, "the caller has checked"
-    refuse_replacing(statement)
     catalog = work.parts.catalog
     identifier = table_identifier(catalog, statement.name, work.session)
+    if statement.or_replace and _is_table(catalog, identifier):
+        return bind_replace(work, statement, identifier)
     write = work.request.write(identifier, WriteOperation.CREATE)
     if catalog.entry(identifier) is not None:
         if statement.if_not_exists:

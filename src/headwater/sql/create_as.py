@@ -50,6 +50,13 @@ def create_table_as(
     return f"{text} AS {query}"
 
 
+def insert_into(identifier: TableIdentifier, columns: Iterable[str], query: str) -> str:
+    """INSERT of a query that `headwater.sql.transpile.emit` wrote, for columns by name."""
+    path = (CATALOG_NAME, namespace_text(identifier.namespace), identifier.name)
+    listed = ", ".join(quote(column) for column in columns)
+    return f"INSERT INTO {'.'.join(quote(part) for part in path)} ({listed}) {query}"
+
+
 def _transform(field: PartitionField) -> str:
     column = quote(field.column)
     name, _, width = field.transform.rstrip("]").partition("[")

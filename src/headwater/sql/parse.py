@@ -132,7 +132,7 @@ def _from_tree(tree: exp.Expr, dialect: Dialect) -> ParsedStatement:
 
 
 def _insert(tree: exp.Insert, dialect: Dialect) -> Insert:
-    for unknown in ("conflict", "returning", "partition", "where", "by_name", "ignore", "exists"):
+    for unknown in ("conflict", "returning", "partition", "ignore", "exists"):
         if tree.args.get(unknown):
             raise error(
                 ErrorCode.NOT_SUPPORTED,
@@ -140,7 +140,10 @@ def _insert(tree: exp.Insert, dialect: Dialect) -> Insert:
                 hint="write INSERT INTO name (columns) SELECT …",
                 position=node_position(tree),
             )
+    source = tree.args.get("source")
     query = tree.expression
+    if query is None and isinstance(source, exp.Table):
+        query = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source))
     if query is None or not is_query(query):
         raise error(
             ErrorCode.SYNTAX_ERROR,
@@ -152,6 +155,32 @@ def _insert(tree: exp.Insert, dialect: Dialect) -> Insert:
     if (with_ := tree.args.get("with_")) is not None:
         query.set("with_", with_)
     columns: tuple[str, ...] | None = None
-    if isinstance(tree.this, exp.Schema):
-        columns = tuple(column.name for column in tree.this.expressions)
-    return Insert(table_name(tree.this), columns, query, bool(tree.args.get("overwrite")))
+    table = tree.this
+    if isinstance(table, exp.Schema):
+        columns = tuple(column.name for column in table.expressions)
+        table = table.this
+    return Insert(
+        table_name(tree.this),
+        columns,
+        query,
+        bool(tree.args.get("overwrite")),
+        bool(tree.args.get("by_name")),
+        _partition(table.args.get("partition")),
+        tree.args.get("where"),
+    )
+
+
+def _partition(node: exp.Expr | None) -> tuple[tuple[str, exp.Expr | None], ...]:
+    """The columns of PARTITION (a = 1, b), a constant or nothing for each."""
+    found: list[tuple[str, exp.Expr | None]] = []
+    for item in node.expressions if node is not None else ():
+        column, value = (item.this, item.expression) if isinstance(item, exp.EQ) else (item, None)
+        if not isinstance(column, exp.Column | exp.Identifier):
+            raise error(
+                ErrorCode.SYNTAX_ERROR,
+                "PARTITION takes columns, each with a constant or without",
+                hint="write PARTITION (day = DATE '2026-01-01', hour)",
+                position=node_position(item),
+            )
+        found.append((column.name, value))
+    return tuple(found)

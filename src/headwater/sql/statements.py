@@ -55,12 +55,19 @@ class Explain(ParsedStatement):
 
 @dataclass(frozen=True, slots=True)
 class Insert(ParsedStatement):
-    """INSERT INTO target [(columns)] query; `overwrite` for Spark's INSERT OVERWRITE."""
+    """INSERT INTO target [(columns)] query; `overwrite` for Spark's INSERT OVERWRITE.
+
+    `partition` holds the columns of Spark's PARTITION (…) with their constants, None where the
+    query gives the value; `where` says which rows REPLACE WHERE removes first.
+    """
 
     target: Name
     columns: tuple[str, ...] | None
     query: exp.Expr
     overwrite: bool = False
+    by_name: bool = False
+    partition: tuple[tuple[str, exp.Expr | None], ...] = ()
+    where: exp.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

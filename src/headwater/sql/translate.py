@@ -524,6 +524,10 @@ def _subscript(node: exp.Bracket, dialect: Dialect) -> exp.Expr | None:
 
 def _cast(node: exp.Cast, dialect: Dialect) -> exp.Expr | None:
     kind, value = node.to, node.this
+    if dialect is Dialect.SPARK and isinstance(node, exp.TryCast) and not node.args.get("safe"):
+        # sqlglot takes Spark's CAST for one that gives NULL; since Spark 4 it fails (ANSI mode).
+        node = exp.Cast(this=value.copy(), to=kind.copy())
+        return _cast(node, dialect) or node
     if dialect is Dialect.TRINO and (paired := cast_row(node)) is not None:
         return paired
     if kind.is_type(exp.DType.DECIMAL) and not kind.expressions:

@@ -16,8 +16,9 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.scan import GovernedWrite, ScanColumn
 from headwater.model.statement import Session
 from headwater.sql.binder import Binder
-from headwater.sql.expressions import BinderState, Names
+from headwater.sql.expressions import BinderState, Names, Output
 from headwater.sql.merge import Action, checks_nothing, needs_staging, staged_merge
+from headwater.sql.overwrite import overwrite_partitions, removal
 from headwater.sql.relations import Bound, Resolver
 from headwater.sql.scope import Scope
 from headwater.sql.script import Script
@@ -36,10 +37,13 @@ def bind_write(
     session: Session,
     parameters: Sequence[exp.Expr] = (),
     query_key: str | None = None,
+    delete: GovernedWrite | None = None,
+    partitioning: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[Bound, Script | None]:
     """The statement bound to its governed write; `govern` and `emit` finish it.
 
-    With a script, the bound tree is only its query or its last statement.
+    With a script, the bound tree is only its query or its last statement. `delete` is for an INSERT
+    that replaces rows, `partitioning` (columns and transforms) for one that replaces partitions.
 
     Raises PERMISSION_DENIED for columns that may not be written, TYPE_MISMATCH for values that do
     not fit, and whatever `bind` raises for the queries inside.
@@ -49,6 +53,7 @@ def bind_write(
     def run() -> tuple[Bound, Script | None]:
         state = BinderState(parameters=[parameter.copy() for parameter in parameters])
         binder = _WriteBinder(state, resolver, session, write, key)
+        binder.replaced, binder.partitioning = delete, partitioning
         match statement:
             case Insert():
                 tree = binder.insert(statement)
@@ -78,41 +83,41 @@ class _WriteBinder:
         self.write = write
         self.binder = Binder(state, resolver, session)
         self.script: Script | None = None
+        self.replaced: GovernedWrite | None = None
+        self.partitioning: Sequence[tuple[str, str]] | None = None
         self.target = Target(write, state.unique(write.identifier.name), query_key)
 
     # --- INSERT -------------------------------------------------------------------------------
 
     def insert(self, statement: Insert) -> exp.Expr:
-        if statement.overwrite:
-            raise _not_supported("INSERT OVERWRITE", "DELETE and INSERT")
-        target = self.target
-        if statement.columns is None:
-            columns = list(self.write.columns)
-        else:
-            columns = [
-                target.assignable(name, statement.target.position) for name in statement.columns
-            ]
-            _refuse_twice(columns)
+        target, position = self.target, statement.target.position
+        fixed = self._partition_values(statement)
         query, outputs = self.binder.query(statement.query.copy(), None, {})
+        columns = self._inserted(statement, outputs, {column.name for column, _ in fixed})
+        _refuse_twice([*columns, *(column for column, _ in fixed)])
         if len(outputs) != len(columns):
             raise error(
                 ErrorCode.TYPE_MISMATCH,
                 f"the query has {len(outputs)} columns, but {len(columns)} are inserted: "
                 + ", ".join(column.name for column in columns),
                 hint="name the columns: INSERT INTO name (a, b) …",
-                position=statement.target.position,
+                position=position,
             )
         key = self.state.unique("new")
         values: dict[str, exp.Expr] = {}
-        items: list[exp.Expr] = []
         for column, output in zip(columns, outputs, strict=True):
             read: exp.Expr = _column(key, output.label)
             read.type = output.type.copy()
-            value = target.value(column, read, self.session.dialect, statement.target.position)
+            value = target.value(column, read, self.session.dialect, position)
             values[column.name.casefold()] = value
-            items.append(exp.Alias(this=value, alias=_identifier(column.name)))
+        for column, value in fixed:
+            values[column.name.casefold()] = value
+        columns = [*columns, *(column for column, _ in fixed)]
         select = exp.Select(
-            expressions=items,
+            expressions=[
+                exp.Alias(this=values[column.name.casefold()], alias=_identifier(column.name))
+                for column in columns
+            ],
             from_=exp.From(
                 this=exp.Subquery(this=query, alias=exp.TableAlias(this=_identifier(key)))
             ),
@@ -121,12 +126,63 @@ class _WriteBinder:
         check = target.check({**dict.fromkeys(target.filter_columns(), exp.Null()), **values})
         if check is not None:
             select.set("where", exp.Where(this=check))
+        if self.partitioning is not None and self.replaced is not None:
+            self.script = overwrite_partitions(self._victim(), target, columns, self.partitioning)
+            return select
+        if self.replaced is not None:
+            self.script = Script((self._removal(statement, fixed),))
         table = target.table()
         table.set("alias", None)
         schema = exp.Schema(
             this=table, expressions=[_identifier(column.name) for column in columns]
         )
         return exp.Insert(this=schema, expression=select)
+
+    def _partition_values(self, statement: Insert) -> list[tuple[ScanColumn, exp.Expr]]:
+        """The columns that PARTITION (…) gives a constant, cast to their types."""
+        found: list[tuple[ScanColumn, exp.Expr]] = []
+        for name, constant in statement.partition:
+            column = self.target.assignable(name, statement.target.position)
+            if constant is not None:
+                bound = self.binder.expressions.bind(constant.copy(), Names(Scope(), {}))
+                value = self.target.value(column, bound, self.session.dialect, None)
+                found.append((column, value))
+        return found
+
+    def _inserted(
+        self, statement: Insert, outputs: Sequence[Output], fixed: set[str]
+    ) -> list[ScanColumn]:
+        """The columns that the query's own columns go to, in their order."""
+        position = statement.target.position
+        if statement.by_name:
+            return [self.target.assignable(output.name, position) for output in outputs]
+        if statement.columns is not None:
+            return [self.target.assignable(name, position) for name in statement.columns]
+        return [column for column in self.write.columns if column.name not in fixed]
+
+    def _victim(self) -> Target:
+        """The table as the statement may delete from it."""
+        assert self.replaced is not None, "the caller has checked"
+        return Target(
+            self.replaced, self.state.unique(self.replaced.identifier.name), self.target.query_key
+        )
+
+    def _removal(self, statement: Insert, fixed: Sequence[tuple[ScanColumn, exp.Expr]]) -> exp.Expr:
+        """The DELETE of the visible rows that an overwrite replaces."""
+        victim = self._victim()
+        parts: list[exp.Expr] = [
+            exp.NullSafeEQ(this=_column(victim.key, column.name), expression=value.copy())
+            for column, value in fixed
+        ]
+        if statement.where is not None:
+            scope = Scope()
+            name = statement.target.parts[-1]
+            scope.add(victim.source(name, ()))
+            bound = self.binder.expressions.bind(statement.where.copy(), Names(scope, {}))
+            if bound.find(exp.Query):
+                raise _not_supported("a subquery in REPLACE WHERE", "DELETE and INSERT")
+            parts.append(victim.shield(bound))
+        return removal(victim, exp.and_(*parts) if parts else None)
 
     # --- UPDATE and DELETE --------------------------------------------------------------------
 

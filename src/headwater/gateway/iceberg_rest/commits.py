@@ -36,6 +36,7 @@ class CommitOperations:
         if call.outcome is not None:
             return self._tables.replayed(call, call.identifier)
         actor = self._permits.commit(call, [change])
+        change = self._permits.upon_groundwork(call, change)
         seal(call)
         loaded = self._catalog.commit(
             change.identifier,
@@ -60,6 +61,7 @@ class CommitOperations:
         if call.outcome is not None:
             return NOTHING
         actor = self._permits.commit(call, changes)
+        changes = [self._permits.upon_groundwork(call, change) for change in changes]
         seal(call)
         self._catalog.commit_all(changes, actor, call.receipt, foreign=call.access is not None)
         return NOTHING

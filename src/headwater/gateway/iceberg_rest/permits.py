@@ -20,7 +20,7 @@ from headwater.governance.access import Access, AccessRequest
 from headwater.model.identifiers import TableIdentifier
 from headwater.model.principal import Actor
 from headwater.model.privilege import Privilege, Securable
-from headwater.model.scan import GovernedWrite, WriteOperation
+from headwater.model.scan import GovernedWrite, Groundwork, WriteOperation
 
 _DATA_ACTIONS = frozenset({"add-snapshot", "set-snapshot-ref"})
 _BY_SNAPSHOT = {"append": WriteOperation.INSERT, "delete": WriteOperation.DELETE}
@@ -102,6 +102,26 @@ class Permits:
         if actor is None:
             raise error(ErrorCode.INVALID_ARGUMENT, "a transaction must change a table")
         return actor
+
+    def groundwork(self, call: Call, identifier: TableIdentifier) -> Groundwork | None:
+        """What an engine worker's changes of the table are made on top of; None for nothing."""
+        if call.access is not None:
+            return None
+        _, write = self._lease(call, identifier)
+        return write.groundwork
+
+    def upon_groundwork(self, call: Call, change: TableChange) -> TableChange:
+        """The change with its groundwork: both become one commit.
+
+        The engine's own requirements speak of the table that only it saw, so those of the
+        groundwork stand for them.
+        """
+        laid = self.groundwork(call, change.identifier)
+        if laid is None:
+            return change
+        return TableChange(
+            change.identifier, [*laid.requirements], [*laid.updates, *change.updates]
+        )
 
     def create(self, call: Call, identifier: TableIdentifier) -> Actor:
         """Leave to make a table."""

@@ -11,6 +11,7 @@ import orjson
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import LoadedTable, ObjectKind
 from headwater.catalog.objects import no_object
+from headwater.catalog.updates import apply_updates
 from headwater.gateway.iceberg_rest.permits import Permit, Permits
 from headwater.gateway.iceberg_rest.wire import (
     NOTHING,
@@ -86,6 +87,14 @@ class TableOperations:
         identifier = call.identifier
         permit = self._permits.load(call, identifier)
         loaded = self._catalog.table(identifier)
+        laid = self._permits.groundwork(call, identifier)
+        if laid is not None:
+            seal(call)
+            after = apply_updates(loaded.metadata, laid.updates)
+            # The time of the change would be later than DuckDB's transaction: see _for_duckdb.
+            after["last-updated-ms"] = loaded.metadata["last-updated-ms"]
+            shown = _for_duckdb(after) or orjson.dumps(after)
+            return self._reply(call, loaded, permit, metadata=shown)
         etag = self._etag(call, loaded)
         seal(call)
         if etag in [tag.strip() for tag in call.headers.get("if-none-match", "").split(",")]:

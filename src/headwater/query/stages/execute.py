@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from headwater.engines.engine import ResultStream
@@ -41,6 +43,10 @@ def _run_plan(work: Work) -> None:
     query, engine, plan = work.query, work.parts.engine, work.plan
     assert plan is not None, "checked by the caller"
     query.engine = engine.name
+    laid = None
+    if work.writing is not None and work.writing.prepare is not None:
+        laid = work.writing.prepare()
+        plan = replace(plan, writes=tuple(replace(write, groundwork=laid) for write in plan.writes))
     query.on_stop(lambda: engine.cancel(plan.statement_id))
     stream = engine.execute(plan)
     try:
@@ -48,6 +54,11 @@ def _run_plan(work: Work) -> None:
         if work.writing is not None:
             query.update_type = work.writing.update_type
             query.update_count = _count(stream)
+            if laid is not None and not query.update_count:
+                # The engine commits nothing where there is no row to write.
+                identifier, actor = work.writing.write.identifier, work.request.actor()
+                requirements, changes = list(laid.requirements), list(laid.updates)
+                work.parts.catalog.commit(identifier, requirements, changes, actor)
             if work.writing.sorting:
                 set_sort_order(work.parts, work.writing, work.request.actor())
         else:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from headwater.engines.engine import GovernedPlan
 from headwater.query.plans import KnownPlan
 from headwater.query.work import Work
-from headwater.sql.create_as import create_table_as, with_types
+from headwater.sql.create_as import create_table_as, insert_into, with_types
 from headwater.sql.transpile import emit
 
 
@@ -18,12 +18,14 @@ def transpile(work: Work) -> Work:
     writing = work.writing
     if writing is not None and writing.columns:
         columns = [(column.name, column.type) for column in writing.columns]
-        sql = create_table_as(
-            writing.write.identifier,
-            writing.partitioning,
-            writing.properties,
-            emit(with_types(work.tree, columns)),
-        )
+        query = emit(with_types(work.tree, columns))
+        if writing.replaces:
+            names = [column.name for column in writing.columns]
+            sql = insert_into(writing.write.identifier, names, query)
+        else:
+            sql = create_table_as(
+                writing.write.identifier, writing.partitioning, writing.properties, query
+            )
     else:
         sql = work.sql or emit(work.tree)
     before: tuple[str, ...] = ()
