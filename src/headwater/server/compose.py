@@ -37,6 +37,7 @@ from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
+from headwater.server.spark import SparkGateway
 from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates, ensure_certificates, server_names
 from headwater.server.web import Listeners, WebServer, bind, is_loopback
@@ -70,6 +71,7 @@ class Platform:
         self._parts: Parts | None = None
         self._listeners: Listeners | None = None
         self._admin: Principal | None = None
+        self._spark: SparkGateway | None = None
 
     def __enter__(self) -> Platform:
         self.start()
@@ -111,7 +113,6 @@ class Platform:
     def ready(self) -> dict[str, Any]:
         """What `ready.json` tells clients of this machine."""
         bound = self._bound
-        spark_port = 0 if self.settings.port == 0 else self.settings.port + 1
         return {
             "pid": os.getpid(),
             "url": self.url,
@@ -120,7 +121,9 @@ class Platform:
             "token": self.token,
             "iceberg_uri": f"{self.url}/iceberg",
             "trino": {"host": self._public_host, "port": bound.tls_port, "scheme": "https"},
-            "spark_connect": f"sc://{self._public_host}:{spark_port}",
+            "spark_connect": self._spark.url(self._public_host, self.token)
+            if self._spark
+            else None,
         }
 
     def load_samples(self) -> None:
@@ -160,6 +163,9 @@ class Platform:
         stack.callback(self._listeners.close)
         names = server_names((*settings.allowed_hosts, settings.host))
         certificates = ensure_certificates(home.tls, names)
+        # Binds and imports in a thread of its own while the engine's workers start.
+        spark = SparkGateway(settings.host, _spark_port(settings), certificates)
+        stack.callback(spark.stop)
         self._parts = self._compose(home, certificates)
         # Imported here: the engine's workers start meanwhile.
         from headwater.server.app import make_app
@@ -169,6 +175,8 @@ class Platform:
         )
         web.start()
         stack.callback(web.stop)
+        if spark.start(self._parts, self._query_parts):
+            self._spark = spark
         self._publish()
         housekeeping = Housekeeping(self._parts, self._publish)
         housekeeping.start()
@@ -196,6 +204,7 @@ class Platform:
         stack.callback(engine.stop)
         history = History(database)
         pipeline = Pipeline(QueryParts(settings, catalog, access, engine, history, home.spool))
+        self._query_parts = pipeline.parts
         queries = QueryService(settings, history, pipeline.run)
         queries.start()
         stack.callback(queries.stop)
@@ -279,6 +288,11 @@ def _tls_port(settings: Settings) -> int:
     if "port" in settings.model_fields_set:
         return settings.port + 2
     return DEFAULT_TLS_PORT
+
+
+def _spark_port(settings: Settings) -> int:
+    """One above the HTTP port; a free one when that is free to choose."""
+    return 0 if settings.port == 0 else settings.port + 1
 
 
 def _url_host(host: str) -> str:

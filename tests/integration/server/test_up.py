@@ -38,7 +38,9 @@ def test_ready_line_and_ready_file(start, tmp_path):
     assert ready["iceberg_uri"] == f"{found[1]}/iceberg"
     assert ready["https_url"].startswith("https://127.0.0.1:")
     assert ready["trino"]["port"] == int(ready["https_url"].rsplit(":", 1)[1])
-    assert ready["spark_connect"].startswith("sc://127.0.0.1:")
+    spark = re.fullmatch(r"sc://127\.0\.0\.1:\d+/;use_ssl=true;token=(\S+)", ready["spark_connect"])
+    assert spark
+    assert spark[1] == ready["token"]
     assert os.path.exists(ready["ca_cert"])
     assert stat.S_IMODE((server.home / "ready.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(server.home.stat().st_mode) == 0o700
@@ -53,7 +55,7 @@ def test_a_given_port_moves_tls_with_it(start, tmp_path):
     ready = start(tmp_path / "home", "--port", str(port)).ready
     assert ready["url"].endswith(f":{port}")
     assert ready["https_url"].endswith(f":{port + 2}")
-    assert ready["spark_connect"].endswith(f":{port + 1}")
+    assert f":{port + 1}/;" in ready["spark_connect"]
 
 
 def test_one_server_a_home(start, tmp_path):
@@ -88,7 +90,8 @@ def test_plain_http_stays_on_loopback_when_others_may_connect(start, tmp_path):
     connections = psutil.Process(server.process.pid).net_connections(kind="tcp")
     listening = {c.laddr.port: c.laddr.ip for c in connections if c.status == "LISTEN"}
     assert listening[int(server.ready["url"].rsplit(":", 1)[1])] == "127.0.0.1"
-    assert sorted(listening.values()) == ["0.0.0.0", "127.0.0.1"]
+    # gRPC takes "all addresses" for those of IPv6 too.
+    assert sorted(listening.values()) == ["0.0.0.0", "127.0.0.1", "::"]
 
 
 def test_a_home_that_cannot_be_written(tmp_path):

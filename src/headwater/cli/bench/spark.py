@@ -151,8 +151,7 @@ def release(server: Server, name: str) -> dict[str, Any]:
 
 def connect_url(server: Server) -> str:
     """The connect string of the administrator, token included: never print it."""
-    base = server.ready["spark_connect"].rstrip("/")
-    return f"{base}/;use_ssl=true;token={server.ready['token']}"
+    return str(server.ready["spark_connect"])
 
 
 def engines_used(server: Server) -> dict[str, int]:

@@ -1,0 +1,330 @@
+"""Sessions of Spark clients: settings, temporary views, functions, artifacts, operations.
+
+A session belongs to one principal in one role: the same id sent by somebody else names another
+session. What a client registers is kept here as it was sent, so that any engine process can be
+brought to the session's state, and again after it died.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headwater.errors import ErrorCode, error
+from headwater.gateway.spark_connect.conf import Conf
+from headwater.gateway.spark_connect.encode import varint
+from headwater.gateway.spark_connect.failures import SparkFailure, invalid_handle
+from headwater.gateway.spark_connect.operations import Operation
+from headwater.gateway.spark_connect.plans import SessionView
+from headwater.model.identifiers import CATALOG_NAME
+from headwater.model.principal import Identity
+from headwater.model.statement import Dialect, Session
+
+_IDLE_SECONDS = 3600.0
+_ABANDONED_SECONDS = 300.0
+_SESSIONS = 64
+_OPERATIONS = 64
+_ERRORS = 32
+_CLOSED = 1024
+_STATE_ENTRIES = 2000
+_STATE_BYTES = 1 << 30
+
+DEFAULT_SCHEMA = "default"
+"""The schema of a session that has not chosen one, as in Spark; it need not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that a client registered: `kind` is function or artifact.
+
+    `payload` is the serialised command (or the artifact's bytes), `version` grows with every
+    change of the session.
+    """
+
+    kind: str
+    name: str
+    payload: bytes
+    version: int
+
+
+@dataclass(eq=False)
+class SparkSession:
+    """One client's session; `lock` guards everything but what is atomic by itself."""
+
+    id: str
+    identity: Identity
+    server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    conf: Conf = field(default_factory=Conf)
+    catalog: str = CATALOG_NAME
+    schema: str = DEFAULT_SCHEMA
+    client: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    last_used: float = field(default_factory=time.monotonic)
+    operations: OrderedDict[str, Operation] = field(default_factory=OrderedDict)
+    errors: OrderedDict[str, SparkFailure] = field(default_factory=OrderedDict)
+    views: dict[str, SessionView] = field(default_factory=dict)
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    mirrors: dict[str, Any] = field(default_factory=dict)
+    persisted: dict[int, bytes] = field(default_factory=dict)
+    schemas: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+    version: int = 0
+    closed: bool = False
+
+    # --- statements -----------------------------------------------------------------------------
+
+    def statements(self) -> Session:
+        """The session as the query service takes it."""
+        return Session(
+            identity=replace(self.identity, client=self.client),
+            dialect=Dialect.SPARK,
+            catalog=self.catalog,
+            schema=self.schema,
+            time_zone=self.conf.time_zone,
+            source=self.client,
+        )
+
+    # --- what the client registered -------------------------------------------------------------
+
+    def put(self, kind: str, name: str, payload: bytes) -> None:
+        """Registers something, in place of what has that kind and name."""
+        with self.lock:
+            size = sum(len(entry.payload) for entry in self.entries.values()) + len(payload)
+            if len(self.entries) >= _STATE_ENTRIES or size > _STATE_BYTES:
+                raise error(
+                    ErrorCode.EXCEEDED_MEMORY_LIMIT,
+                    "the session holds too many views, functions and artifacts",
+                    hint="drop some, or open another session",
+                )
+            self.version += 1
+            self.entries[kind, name] = Entry(kind, name, payload, self.version)
+
+    def drop(self, kind: str, name: str) -> bool:
+        """Forgets something; False when there was nothing."""
+        with self.lock:
+            found = self.entries.pop((kind, name), None)
+            if found is not None:
+                self.version += 1
+            return found is not None
+
+    def get(self, kind: str, name: str) -> Entry | None:
+        """What was registered under that kind and name."""
+        return self.entries.get((kind, name))
+
+    def named(self, kind: str) -> list[Entry]:
+        """What was registered of a kind, in order."""
+        with self.lock:
+            found = [entry for entry in self.entries.values() if entry.kind == kind]
+        return sorted(found, key=lambda entry: entry.version)
+
+    # --- operations and errors ------------------------------------------------------------------
+
+    def begin(self, operation_id: str, tags: tuple[str, ...], *, reattachable: bool) -> Operation:
+        """A new operation; raises OPERATION_ALREADY_EXISTS, QUERY_QUEUE_FULL for too many."""
+        if operation_id:
+            _check_id(operation_id)
+        else:
+            operation_id = str(uuid.uuid4())
+        operation = Operation(
+            operation_id,
+            lambda response_id: self._envelope(operation_id, response_id),
+            tags=tags,
+            reattachable=reattachable,
+        )
+        with self.lock:
+            if operation_id in self.operations:
+                raise invalid_handle("OPERATION_ALREADY_EXISTS", operation_id)
+            if len(self.operations) >= _OPERATIONS:
+                raise error(
+                    ErrorCode.QUERY_QUEUE_FULL,
+                    f"the session runs {_OPERATIONS} operations already",
+                    hint="wait for one to end",
+                )
+            self.operations[operation_id] = operation
+        return operation
+
+    def operation(self, operation_id: str) -> Operation:
+        """The caller's operation; raises OPERATION_NOT_FOUND."""
+        found = self.operations.get(operation_id)
+        if found is None:
+            raise invalid_handle("OPERATION_NOT_FOUND", operation_id)
+        return found
+
+    def end(self, operation: Operation) -> None:
+        """Forgets an operation, stopping it if it runs."""
+        with self.lock:
+            if self.operations.get(operation.id) is operation:
+                del self.operations[operation.id]
+        operation.release()
+
+    def remember(self, failure: SparkFailure) -> None:
+        """Keeps an error for `FetchErrorDetails`."""
+        with self.lock:
+            self.errors[failure.id] = failure
+            while len(self.errors) > _ERRORS:
+                self.errors.popitem(last=False)
+
+    def touch(self) -> None:
+        """Notes a sign of life."""
+        self.last_used = time.monotonic()
+
+    def sweep(self) -> None:
+        """Ends operations that nobody has read for long."""
+        with self.lock:
+            old = [o for o in self.operations.values() if o.detached_seconds > _ABANDONED_SECONDS]
+        for operation in old:
+            self.end(operation)
+
+    def close(self) -> None:
+        """Ends everything that runs."""
+        self.closed = True
+        with self.lock:
+            running = list(self.operations.values())
+            self.operations.clear()
+            mirrors = list(self.mirrors.values())
+            self.mirrors.clear()
+            self.entries.clear()
+            self.views.clear()
+        for operation in running:
+            operation.interrupt()
+            operation.release()
+        for mirror in mirrors:
+            mirror.close()
+
+    def _envelope(self, operation_id: str, response_id: str) -> bytes:
+        parts = []
+        for tag, text in (
+            (1, self.id),
+            (15, self.server_id),
+            (12, operation_id),
+            (13, response_id),
+        ):
+            value = text.encode()
+            parts += [varint(tag << 3 | 2), varint(len(value)), value]
+        return b"".join(parts)
+
+
+class Sessions:
+    """All sessions, by principal, role and id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: dict[tuple[str, str | None, str], SparkSession] = {}
+        self._closed: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
+
+    def open(self, identity: Identity, session_id: str, observed: str = "") -> SparkSession:
+        """The caller's session of that id, made when it is new.
+
+        `observed` is the server-side id that the client saw last: when it is another one, the
+        server was restarted and the session's state is gone (SESSION_CHANGED).
+        """
+        _check_id(session_id)
+        key = (identity.principal.id, identity.role, session_id)
+        with self._lock:
+            found = self._sessions.get(key)
+            if found is None:
+                if key in self._closed:
+                    raise invalid_handle("SESSION_CLOSED", session_id)
+                if observed:
+                    raise invalid_handle("SESSION_CHANGED", session_id)
+                self._make_room(identity)
+                found = self._sessions[key] = SparkSession(session_id, identity)
+        if observed and observed != found.server_id:
+            raise invalid_handle("SESSION_CHANGED", session_id)
+        found.identity = identity
+        found.touch()
+        return found
+
+    def find(self, identity: Identity, session_id: str, observed: str = "") -> SparkSession:
+        """The caller's session of that id; raises SESSION_NOT_FOUND."""
+        _check_id(session_id)
+        found = self._sessions.get((identity.principal.id, identity.role, session_id))
+        if found is None:
+            raise invalid_handle("SESSION_NOT_FOUND", session_id)
+        if observed and observed != found.server_id:
+            raise invalid_handle("SESSION_CHANGED", session_id)
+        found.touch()
+        return found
+
+    def release(self, identity: Identity, session_id: str, *, reconnect: bool) -> str:
+        """Ends a session; its server-side id, or an empty text when there was none."""
+        key = (identity.principal.id, identity.role, session_id)
+        with self._lock:
+            found = self._sessions.pop(key, None)
+            if not reconnect:
+                self._closed[key] = None
+                while len(self._closed) > _CLOSED:
+                    self._closed.popitem(last=False)
+        if found is None:
+            return ""
+        found.close()
+        return found.server_id
+
+    def clone(self, source: SparkSession, new_id: str) -> SparkSession:
+        """A new session with the settings and registrations of another of the same caller."""
+        new_id = new_id or str(uuid.uuid4())
+        _check_id(new_id)
+        key = (source.identity.principal.id, source.identity.role, new_id)
+        with self._lock:
+            if key in self._sessions or key in self._closed:
+                raise invalid_handle("SESSION_ALREADY_EXISTS", new_id)
+            self._make_room(source.identity)
+            made = SparkSession(new_id, source.identity, conf=source.conf.copy())
+            made.catalog, made.schema = source.catalog, source.schema
+            made.client, made.version = source.client, source.version
+            made.entries, made.views = dict(source.entries), dict(source.views)
+            self._sessions[key] = made
+        return made
+
+    def sweep(self) -> None:
+        """Ends what nobody has used for long."""
+        with self._lock:
+            old = [
+                (key, session)
+                for key, session in self._sessions.items()
+                if not session.operations and time.monotonic() - session.last_used > _IDLE_SECONDS
+            ]
+            for key, _ in old:
+                del self._sessions[key]
+            others = list(self._sessions.values())
+        for _, session in old:
+            session.close()
+        for session in others:
+            session.sweep()
+
+    def close(self) -> None:
+        """Ends all."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+            self._sessions.clear()
+        for session in sessions:
+            session.close()
+
+    def _make_room(self, identity: Identity) -> None:
+        """Raises QUERY_QUEUE_FULL when the principal has too many; the lock is held."""
+        mine = [s for key, s in self._sessions.items() if key[0] == identity.principal.id]
+        if len(mine) < _SESSIONS:
+            return
+        idle = [s for s in mine if not s.operations]
+        if not idle:
+            raise error(
+                ErrorCode.QUERY_QUEUE_FULL,
+                f"{identity.principal.name} has {_SESSIONS} Spark sessions already",
+                hint="stop one with spark.stop()",
+            )
+        oldest = min(idle, key=lambda session: session.last_used)
+        del self._sessions[oldest.identity.principal.id, oldest.identity.role, oldest.id]
+        threading.Thread(target=oldest.close, name="spark-session-close", daemon=True).start()
+
+
+def _check_id(text: str) -> None:
+    """Raises INVALID_HANDLE.FORMAT for anything but a UUID, as Spark does."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise invalid_handle("FORMAT", text) from None
+    if len(text) != 36:
+        raise invalid_handle("FORMAT", text)

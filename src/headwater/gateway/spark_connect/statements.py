@@ -1,0 +1,374 @@
+"""SQL of Spark clients on the system engine: which texts may run there, and their results.
+
+A text goes there when every name in it is the catalog's and nothing in it is known to mean another
+thing in Spark; it is then a statement like that of any other client.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from headwater.errors import HeadwaterError
+from headwater.gateway.spark_connect.ddl import parse_ddl
+from headwater.gateway.spark_connect.encode import (
+    batch_responses,
+    conform,
+    empty_batch,
+    schema_response,
+)
+from headwater.gateway.spark_connect.failures import SparkFailure
+from headwater.gateway.spark_connect.literals import NotPlainError, parameter, python_value
+from headwater.gateway.spark_connect.operations import Operation
+from headwater.gateway.spark_connect.protocol import Messages
+from headwater.gateway.spark_connect.sessions import SparkSession
+from headwater.gateway.spark_connect.types import arrow_schema, spark_schema
+from headwater.model.identifiers import CATALOG_NAME
+from headwater.model.statement import Statement
+from headwater.query.describe import Described, Describer
+from headwater.query.query import Query as Running
+from headwater.query.service import QueryService
+from headwater.sql.statements import ParsedStatement, Query
+from headwater.sql.types import spark_type as iceberg_ddl
+
+_IDENTIFIER = re.compile(r"\s*(?:`(?:[^`]|``)+`|[^\W\d]\w*)(?:\s*\.\s*(?:`(?:[^`]|``)+`|\w+))*\s*")
+_PART = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
+_PROGRESS_SECONDS = 2.0
+_WAIT_SECONDS = 1.0
+_SCHEMAS_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A query for the system engine: SQL in Spark's dialect, and its parameters in order."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+    def limited(self, rows: int, skip: int = 0) -> Text:
+        """The same query's first rows, after `skip`."""
+        offset = f" OFFSET {skip}" if skip else ""
+        return self.around(f"SELECT * FROM (\n{{}}\n) LIMIT {rows}{offset}")
+
+    def counted(self) -> Text:
+        """The number of its rows."""
+        return self.around("SELECT count(*) FROM (\n{}\n)")
+
+    def around(self, template: str) -> Text:
+        """The query inside another one, in the place of `{}`."""
+        return replace(self, sql=template.replace("{}", self.sql.strip().rstrip(";").rstrip()))
+
+
+class Statements:
+    """Runs SQL of Spark sessions through the query service."""
+
+    def __init__(self, queries: QueryService, describer: Describer, pb: Messages) -> None:
+        self._queries = queries
+        self._describer = describer
+        self._pb = pb
+
+    # --- what may run here ----------------------------------------------------------------------
+
+    def text_of(self, relation: Any, session: SparkSession) -> Text | None:
+        """The query that a relation is, when it may run on the system engine; else None.
+
+        Raises SYNTAX_ERROR, NOT_SUPPORTED only where no other engine would say otherwise.
+        """
+        if session.conf.engine != "auto" or not session.conf.plain_semantics():
+            return None
+        return self._text(relation, session)
+
+    def _text(self, relation: Any, session: SparkSession) -> Text | None:
+        kind = relation.WhichOneof("rel_type")
+        if kind == "sql":
+            return self._sql_text(relation.sql, session)
+        if kind == "read":
+            read = relation.read
+            if read.WhichOneof("read_type") != "named_table" or read.is_streaming:
+                return None
+            if read.named_table.options:
+                return None
+            return self._table_text(read.named_table.unparsed_identifier, session)
+        if kind in ("subquery_alias", "hint"):
+            return self._text(getattr(relation, kind).input, session)
+        if kind == "limit":
+            inner = self._text(relation.limit.input, session)
+            return None if inner is None else inner.limited(max(0, relation.limit.limit))
+        if kind == "with_relations" and not relation.with_relations.references:
+            return self._text(relation.with_relations.root, session)
+        if kind == "aggregate" and _is_count(relation.aggregate):
+            inner = self._text(relation.aggregate.input, session)
+            return None if inner is None else inner.counted()
+        return None
+
+    def _table_text(self, identifier: str, session: SparkSession) -> Text | None:
+        if not _IDENTIFIER.fullmatch(identifier):
+            return None
+        if is_view(session, name_parts(identifier)):
+            return None
+        return Text(f"SELECT * FROM {identifier.strip()}")
+
+    def _sql_text(self, sql: Any, session: SparkSession) -> Text | None:
+        text = self.with_arguments(sql, session)
+        if text is None:
+            return None
+        try:
+            parsed = self._describer.parse(session.statements(), text.sql)
+        except HeadwaterError:
+            return None
+        if not isinstance(parsed, Query) or not only_catalog(parsed.tree, session):
+            return None
+        return text
+
+    def with_arguments(self, sql: Any, session: SparkSession) -> Text | None:
+        """The text of a `SQL` message with its arguments as parameters.
+
+        None when an argument is no constant.
+        """
+        query = str(sql.query)
+        zone = session.conf.time_zone
+        try:
+            if sql.pos_arguments:
+                return Text(query, tuple(parameter(each, zone) for each in sql.pos_arguments))
+            if sql.pos_args:
+                return Text(query, tuple(python_value(each, zone) for each in sql.pos_args))
+            named = {name: parameter(each, zone) for name, each in sql.named_arguments.items()}
+            named |= {name: python_value(each, zone) for name, each in sql.args.items()}
+        except NotPlainError:
+            return None
+        return Text(query) if not named else positional(query, named)
+
+    # --- types ----------------------------------------------------------------------------------
+
+    def parse(self, text: Text, session: SparkSession) -> ParsedStatement:
+        """What kind of statement a text is; raises SYNTAX_ERROR, NOT_SUPPORTED."""
+        return self._describer.parse(session.statements(), text.sql)
+
+    def explain(self, text: Text, session: SparkSession) -> str:
+        """The system engine's plan of a query."""
+        query = self._queries.submit(
+            session.statements(), Statement(f"EXPLAIN {text.sql}", text.parameters)
+        )
+        rows = query.table()
+        query.discard()
+        return "== Physical Plan ==\n" + "\n".join(map(str, rows.column(0).to_pylist())) + "\n"
+
+    def describe(self, text: Text, session: SparkSession) -> Described:
+        """The kind of a statement and its columns; raises what the statement itself would."""
+        return self._describer.describe(session.statements(), text.sql, text.parameters)
+
+    def schema(self, text: Text, session: SparkSession) -> Any:
+        """The Spark schema of a query's result."""
+        described = self.describe(text, session)
+        made = self._known_schema(described)
+        if made is not None:
+            return made
+        query = self._submit(text.limited(0), session)
+        query.finish()
+        try:
+            if query.error is not None:
+                raise query.error
+            return spark_schema(query.schema or pa.schema([]), self._pb)
+        finally:
+            query.discard()
+
+    def _known_schema(self, described: Described) -> Any:
+        if any(kind is None for _, kind in described.output):
+            return None
+        made = self._pb.DataType()
+        made.struct.SetInParent()
+        for name, kind in described.output:
+            try:
+                told = parse_ddl(iceberg_ddl(kind), self._pb)
+            except (HeadwaterError, SparkFailure):
+                return None
+            made.struct.fields.add(name=name, data_type=told, nullable=True)
+        return made
+
+    # --- running --------------------------------------------------------------------------------
+
+    def stream(self, text: Text, session: SparkSession, operation: Operation) -> None:
+        """Runs a query and sends its schema and rows."""
+        schema = self.schema(text, session)
+        target = arrow_schema(schema, session.conf.time_zone)
+        operation.emit(schema_response(schema, self._pb))
+        sent = 0
+        for page, query in self._pages(text, session, operation):
+            for message, rows in batch_responses(page, target, sent):
+                operation.emit(message, waiting=partial(query.page, 0))
+                sent += rows
+        if sent == 0:
+            for message, _ in batch_responses(empty_batch(target), target, 0):
+                operation.emit(message)
+
+    def rows(self, text: Text, session: SparkSession, operation: Operation) -> tuple[Any, pa.Table]:
+        """The schema and all rows of a query that has few."""
+        schema = self.schema(text, session)
+        target = arrow_schema(schema, session.conf.time_zone)
+        pages = [page for page, _ in self._pages(text, session, operation)]
+        return schema, pa.Table.from_batches([conform(page, target) for page in pages], target)
+
+    def command(
+        self, text: Text, session: SparkSession, operation: Operation
+    ) -> tuple[pa.Table | None, Running]:
+        """Runs a statement that is no query, to its end; its rows, if it has any.
+
+        What it changes of the session (USE) is changed.
+        """
+        running = self._submit(text, session)
+        try:
+            pages = list(self._follow(running, operation))
+            schema = running.schema
+        finally:
+            running.discard()
+        changes = running.session_changes
+        if changes.schema is not None:
+            session.catalog, session.schema = changes.catalog or CATALOG_NAME, changes.schema
+        return (None if schema is None else pa.Table.from_batches(pages, schema)), running
+
+    def _submit(self, text: Text, session: SparkSession) -> Running:
+        return self._queries.submit(session.statements(), Statement(text.sql, text.parameters))
+
+    def _pages(
+        self, text: Text, session: SparkSession, operation: Operation
+    ) -> Iterator[tuple[pa.RecordBatch, Running]]:
+        query = self._submit(text, session)
+        try:
+            for page in self._follow(query, operation):
+                yield page, query
+        finally:
+            query.discard()
+
+    def _follow(self, query: Running, operation: Operation) -> Iterator[pa.RecordBatch]:
+        """The pages of a running query as they come; raises its error at its end."""
+        operation.on_stop(query.cancel)
+        changed = threading.Event()
+        stop = query.watch(changed.set)
+        index, told = 0, time.monotonic()
+        try:
+            while True:
+                changed.clear()
+                final = query.state.is_final
+                while (page := query.page(index)) is not None:
+                    index += 1
+                    yield page
+                if final:
+                    break
+                changed.wait(_WAIT_SECONDS)
+                operation.check()
+                if index == 0 and time.monotonic() - told > _PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    operation.emit(self._progress(query))
+            if query.error is not None:
+                raise query.error
+        finally:
+            operation.on_stop(None)
+            stop()
+            if not query.state.is_final:
+                query.cancel()
+
+    def _progress(self, query: Running) -> bytes:
+        """An `ExecutionProgress`: one stage of a hundred tasks, as far as the engine is."""
+        stats = query.stats()
+        done = int(100 * (stats.progress or 0.0))
+        progress = self._pb.ExecutePlanResponse(
+            execution_progress={
+                "stages": [
+                    {
+                        "stage_id": 0,
+                        "num_tasks": 100,
+                        "num_completed_tasks": min(done, 99),
+                        "input_bytes_read": stats.scanned_bytes,
+                    }
+                ],
+                "num_inflight_tasks": 1,
+            }
+        )
+        encoded: bytes = progress.SerializeToString()
+        return encoded
+
+
+def only_catalog(tree: exp.Expr, session: SparkSession) -> bool:
+    """True when no name of a query is a temporary view, a function of the session's or a path."""
+    for table in tree.find_all(exp.Table):
+        parts = [part.name for part in table.parts if isinstance(part, exp.Identifier)]
+        if not parts or is_view(session, parts):
+            return False
+    functions = {entry.name.lower() for entry in session.named("function")}
+    if functions:
+        for call in tree.find_all(exp.Anonymous, exp.Func):
+            name = call.name if isinstance(call, exp.Anonymous) else call.sql_name()
+            if name.lower() in functions:
+                return False
+    return True
+
+
+def is_view(session: SparkSession, parts: list[str]) -> bool:
+    """True when a name means a temporary view of the session."""
+    if len(parts) == 1:
+        return parts[0].casefold() in session.views
+    return len(parts) == 2 and parts[0].lower() == "global_temp"
+
+
+def name_parts(identifier: str) -> list[str]:
+    """The parts of a dotted name, unquoted."""
+    return [
+        quoted.replace("``", "`") if quoted else plain
+        for quoted, plain in _PART.findall(identifier)
+    ]
+
+
+def positional(query: str, named: dict[str, Any]) -> Text | None:
+    """A text whose `:name` markers became `?`; None when its tokens cannot be told apart."""
+    from sqlglot.dialects.spark import Spark
+    from sqlglot.errors import TokenError
+    from sqlglot.tokenizer_core import TokenType
+
+    try:
+        tokens = Spark().tokenize(query)
+    except TokenError:
+        return None
+    pieces, values, offset = [], [], 0
+    for mark, name in itertools.pairwise(tokens):
+        if (
+            mark.token_type is TokenType.COLON
+            and name.start == mark.end + 1
+            and name.text in named
+            and (mark.start == 0 or not (query[mark.start - 1].isalnum()))
+        ):
+            pieces += [query[offset : mark.start], "?"]
+            values.append(named[name.text])
+            offset = name.end + 1
+    if not values:
+        return None
+    return Text("".join(pieces) + query[offset:], tuple(values))
+
+
+def _is_count(aggregate: Any) -> bool:
+    """True for `df.count()`: count(1) of everything."""
+    if aggregate.grouping_expressions or len(aggregate.aggregate_expressions) != 1:
+        return False
+    if aggregate.HasField("pivot") or aggregate.grouping_sets:
+        return False
+    call = aggregate.aggregate_expressions[0]
+    if call.WhichOneof("expr_type") == "alias":
+        call = call.alias.expr
+    if call.WhichOneof("expr_type") != "unresolved_function":
+        return False
+    function = call.unresolved_function
+    return (
+        function.function_name == "count"
+        and not function.is_distinct
+        and len(function.arguments) == 1
+        and function.arguments[0].WhichOneof("expr_type") == "literal"
+        and function.arguments[0].literal.WhichOneof("literal_type") in ("integer", "long")
+    )

@@ -1,0 +1,72 @@
+"""Spark Connect in a running server: bound and imported beside the start of everything else."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.gateway.spark_connect.server import SparkConnectServer
+from headwater.query.work import Parts as QueryParts
+from headwater.server.parts import Parts
+from headwater.server.tls import Certificates
+from headwater.telemetry.logs import log
+
+_PACKAGES = ("grpc", "google.rpc", "pyspark", "zstandard")
+
+_log = log("spark")
+
+
+class SparkGateway:
+    """The Spark Connect endpoint of one server; absent when the extra `spark` is not installed."""
+
+    def __init__(self, host: str, port: int, certificates: Certificates) -> None:
+        self._server = SparkConnectServer(host, port, certificates.chain, certificates.key)
+        self._failure: HeadwaterError | None = None
+        self._thread = threading.Thread(target=self._prepare, name="spark-prepare", daemon=True)
+        self._thread.start()
+
+    def start(self, parts: Parts, query_parts: QueryParts) -> bool:
+        """Begins to answer; False without the extra. Raises PORT_IN_USE."""
+        self._thread.join()
+        if self._failure is not None:
+            if self._failure.code is ErrorCode.NOT_SUPPORTED:
+                _log.info("Spark Connect is off", why=self._failure.message)
+                return False
+            raise self._failure
+        from headwater.gateway.spark_connect.catalog import CatalogAnswers
+        from headwater.gateway.spark_connect.execute import Tools
+        from headwater.gateway.spark_connect.protocol import messages
+        from headwater.gateway.spark_connect.service import SparkConnectService
+        from headwater.gateway.spark_connect.statements import Statements
+        from headwater.query.describe import Describer
+
+        pb = messages()
+        statements = Statements(parts.queries, Describer(query_parts), pb)
+        tools = Tools(pb, statements, CatalogAnswers(parts.browser))
+        self._server.start(SparkConnectService(tools), parts.tokens)
+        return True
+
+    def stop(self) -> None:
+        """Stops answering; safe at any time."""
+        self._thread.join()
+        self._server.stop()
+
+    def url(self, host: str, token: str) -> str:
+        """The connection string of a PySpark client, with a token."""
+        return f"sc://{host}:{self._server.port}/;use_ssl=true;token={token}"
+
+    def _prepare(self) -> None:
+        try:
+            missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+            if missing:
+                raise error(
+                    ErrorCode.NOT_SUPPORTED,
+                    f"Spark Connect needs a package that is not installed: {missing[0]}",
+                    hint="pip install 'headwater[spark]'",
+                )
+            self._server.prepare()
+            # The first call should not wait for these either.
+            import headwater.gateway.spark_connect.service  # noqa: F401
+        except HeadwaterError as exc:
+            self._failure = exc
