@@ -157,18 +157,17 @@ def tpcds_engine() -> Any:
     """A DuckDB connection that can make TPC-DS data and knows the queries."""
     import duckdb
 
+    from headwater.engines.duckdb.instance import extension_path
+
+    connection = duckdb.connect()
     try:
-        import duckdb_extension_tpcds
-    except ModuleNotFoundError as exc:
+        connection.execute(f"LOAD '{extension_path('tpcds')}'")
+    except FileNotFoundError as exc:
         raise error(
             ErrorCode.INVALID_ARGUMENT,
             "the TPC-DS generator is not installed",
             hint="install Headwater's extra `bench`, or run `make bench`",
         ) from exc
-    connection = duckdb.connect()
-    folder = Path(str(duckdb_extension_tpcds.__file__)).parent
-    extension = next(folder.rglob("*.duckdb_extension"))
-    connection.execute(f"LOAD '{extension}'")
     return connection
 
 
