@@ -21,21 +21,26 @@ class WriteMode(StrEnum):
     CREATE_OR_REPLACE = "create_or_replace"
     OVERWRITE_PARTITIONS = "overwrite_partitions"
     OVERWRITE_WHERE = "overwrite_where"
+    STATEMENT = "statement"
 
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
     """Where rows go and how: a catalog table, or a folder of a granted location.
 
-    `by_name` matches columns by name, else by position. `columns` are those that INSERT names.
-    `condition` (Spark SQL) is set for OVERWRITE_WHERE. `properties` and what follows count
-    when the table is made. For a path, `format` and `options` are the writer's own.
+    `statement` is Spark SQL that names the sources like tables, for STATEMENT. `by_name` matches
+    columns by name, else by position; `columns` are those that INSERT names. `must_exist`: the
+    table is not made. `condition` (Spark SQL) is set for OVERWRITE_WHERE. `properties` and what
+    else describes a table count when it is made. For a path, `format` and `options` are the
+    writer's own.
     """
 
     mode: WriteMode
+    statement: str | None = None
     table: Name | None = None
     path: str | None = None
     by_name: bool = False
+    must_exist: bool = False
     columns: tuple[str, ...] | None = None
     condition: str | None = None
     partitioning: tuple[PartitionField, ...] = ()

@@ -163,15 +163,15 @@ class StagedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write to do by the system: run `source` in the user process and commit its rows.
+    """A write to do by the system: run each of `sources` in the user process, commit the rows.
 
-    `target` says what and how; `headwater.query.arrow_writes` commits Arrow batches to it. A path
-    target (`target.path`) is written by the user process instead: `target.inside` names a folder
-    of the outbox, and `headwater.query.staging` moves it to the granted location.
+    `target` says what and how; `headwater.query.arrow_writes` commits the sources' Arrow batches
+    to it. For a path (`target.path`) there is one source, and the user process writes it itself,
+    into its outbox: `headwater.query.staging` moves the files to the granted location.
     """
 
     target: WriteTarget
-    source: RewrittenPlan
+    sources: Mapping[str, RewrittenPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,10 @@ class RewrittenPlan:
     """An allowed plan. Nothing is staged and no table is decided on before `staged`.
 
     `sql` is set when the whole plan is one statement over catalog tables alone; `echo` is the
-    relation that answers `spark.sql` of a query. `python` says that the plan holds the
-    user's own code. `tables` are the names of catalog tables that it reads, as completed.
+    relation that answers `spark.sql` of a query, or the relation of a new temporary view: an
+    analysis of it tells its errors early. `python` says that the plan holds the
+    user's own code. `tables` are the names of catalog tables that it reads, as completed. `rows`
+    are the column names and the rows (of text) that answer a statement which nothing runs.
     """
 
     action: Action
@@ -191,6 +193,7 @@ class RewrittenPlan:
     effects: tuple[Effect, ...] = ()
     python: bool = False
     tables: tuple[Name, ...] = ()
+    rows: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None = None
     stage: Callable[[], StagedPlan] | None = field(default=None, repr=False)
 
     def staged(self) -> StagedPlan:

@@ -1,0 +1,66 @@
+"""File formats that a plan may name, and the options of each: an allow-list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headwater.errors import ErrorCode, error
+from headwater.gateway.spark_connect.plans.functions import words
+
+FORMATS = words("avro binaryfile csv json orc parquet text xml")
+"""Formats of files, lower case."""
+
+_OPTIONS = words(
+    """
+    allowbackslashescapinganycharacter allowcomments allownonnumericnumbers
+    allownumericleadingzeros allowsinglequotes allowunquotedcontrolchars allowunquotedfieldnames
+    arrayelementname attributeprefix avroschema charset chartoescapequoteescaping
+    columnnameofcorruptrecord comment compression dateformat datetimerebasemode declaration
+    delimiter dropfieldifallnull emptyvalue enabledatetimeparsingfallback encoding enforceschema
+    escape escapequotes excludeattribute extension header ignorecorruptfiles ignoreextension
+    ignoreleadingwhitespace ignoremissingfiles ignorenamespace ignorenullfields
+    ignoresurroundingspaces ignoretrailingwhitespace inferschema inferdatetime int96rebasemode
+    lineseparator linesep locale maxcharspercolumn maxcolumns maxrecordsperfile mergeschema mode
+    modifiedafter modifiedbefore multiline nanvalue negativeinf nullvalue parquet.page.size
+    parquet.block.size partitionoverwritemode pathglobfilter positionalfieldmatching positiveinf
+    preferdate prefersdecimal primitivesasstring quote quoteall recordname recordnamespace
+    recursivefilelookup roottag rowtag samplingratio sep singlevariantcolumn timestampformat
+    timestampntzformat timezone treatemptyvaluesasnulls unescapedquotehandling valuetag wholetext
+    wildcardcolname
+    """
+)
+
+_COMPRESSIONS = words(
+    "none uncompressed snappy gzip lzo brotli lz4 lz4_raw zstd bzip2 deflate xz zlib"
+)
+
+
+def file_format(name: str) -> str:
+    """The format's name as the engine knows it; NOT_SUPPORTED for any other source of data."""
+    lowered = name.strip().lower() or "parquet"
+    if lowered not in FORMATS:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            f"the data source {name[:60]!r} is not supported",
+            hint="files of " + ", ".join(sorted(FORMATS)) + ", and tables of the catalog are",
+        )
+    return "binaryFile" if lowered == "binaryfile" else lowered
+
+
+def check_options(options: Mapping[str, str]) -> dict[str, str]:
+    """The options but for paths; PERMISSION_DENIED for one that is not on the list."""
+    kept: dict[str, str] = {}
+    for key, value in options.items():
+        lowered = key.lower()
+        if lowered in ("path", "paths"):
+            continue
+        if lowered not in _OPTIONS or (
+            lowered == "compression" and value.lower() not in _COMPRESSIONS
+        ):
+            raise error(
+                ErrorCode.PERMISSION_DENIED,
+                f"the option {key[:60]!r} of a file format is not on the list",
+                hint="docs/guide/spark.md names the options that there are",
+            )
+        kept[key] = value
+    return kept

@@ -1,0 +1,122 @@
+"""Steps that queries, commands and SQL statements share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlglot import exp
+
+from headwater.errors import ErrorCode, error
+from headwater.gateway.spark_connect.plans.model import Message, PlanContext, StagedPlan
+from headwater.gateway.spark_connect.plans.names import Names
+from headwater.gateway.spark_connect.plans.sql_text import emit, parse_statement
+from headwater.gateway.spark_connect.plans.walk import Filling, Walk
+from headwater.sql.statements import Name
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A relation that was walked: what it reads and what is left to put in."""
+
+    context: PlanContext
+    fills: tuple[Callable[[Filling], None], ...]
+    python: bool
+    only_tables: bool
+    tables: tuple[Name, ...]
+
+
+def relation_plan(message: Message, context: PlanContext) -> Checked:
+    """Checks a message; raises as `rewrite` does."""
+    walk = Walk(context)
+    walk.message(message, Names(context.session, context.views))
+    if walk.python and context.sandbox == "none":
+        raise error(
+            ErrorCode.PERMISSION_DENIED,
+            "Python of your own cannot run here: this machine has no sandbox for it",
+            hint="`headwater doctor` says what is missing; SQL and DataFrames work",
+        )
+    return Checked(context, tuple(walk.fills), walk.python, walk.only_tables, tuple(walk.tables))
+
+
+def stage_relations(plan: Message, *checked: Checked) -> StagedPlan:
+    """Stages what checked relations read; `plan`, which holds them, is ready then."""
+    filling = Filling(checked[0].context)
+    for each in checked:
+        for fill in each.fills:
+            fill(filling)
+    return StagedPlan(
+        plan=plan,
+        views=tuple(filling.views.items()),
+        tables=tuple(filling.tables.values()),
+        files=tuple(filling.files),
+        python=any(each.python for each in checked),
+    )
+
+
+def constant_text(sql: Message) -> str | None:
+    """The text of a SQL message with its parameters put in; None when one is no plain constant."""
+    named = dict(sql.named_arguments)
+    positions = list(sql.pos_arguments)
+    given = {**{key: _literal(each) for key, each in sql.args.items()}}
+    given |= {key: _literal(each.literal) for key, each in named.items() if _is_literal(each)}
+    listed = [_literal(each) for each in sql.pos_args]
+    listed += [_literal(each.literal) if _is_literal(each) else None for each in positions]
+    if not (named or positions or sql.args or sql.pos_args):
+        text: str = sql.query
+        return text
+    tree = parse_statement(sql.query)
+    places = list(tree.find_all(exp.Placeholder))
+    used = 0
+    for place in places:
+        if place.name:
+            value = given.get(place.name)
+        else:
+            value = listed[used] if used < len(listed) else None
+            used += 1
+        if value is None:
+            return None
+        place.replace(value)
+    return emit(tree)
+
+
+def _is_literal(expression: Message) -> bool:
+    return bool(expression.WhichOneof("expr_type") == "literal")
+
+
+def _literal(literal: Message) -> exp.Expr | None:
+    """A constant as a tree; None for kinds that SQL text cannot say exactly."""
+    kind = literal.WhichOneof("literal_type")
+    value: Any = None if kind is None else getattr(literal, kind)
+    match kind:
+        case "null":
+            return exp.Null()
+        case "boolean":
+            return exp.Boolean(this=value)
+        case "string":
+            return exp.Literal.string(value)
+        case "integer":
+            return _number(value)
+        case "byte" | "short" | "long":
+            name = {"byte": "TINYINT", "short": "SMALLINT", "long": "BIGINT"}[kind]
+            return exp.Cast(this=_number(value), to=exp.DataType.build(name, dialect="spark"))
+        case "double":
+            if value != value or value in (float("inf"), float("-inf")):
+                return None
+            text = exp.Literal.string(repr(value))
+            return exp.Cast(this=text, to=exp.DataType.build("DOUBLE", dialect="spark"))
+        case "decimal":
+            size = Decimal(value.value).as_tuple()
+            scale = value.scale if value.HasField("scale") else max(0, -int(size.exponent))
+            precision = value.precision if value.HasField("precision") else len(size.digits)
+            name = f"DECIMAL({max(precision, scale)},{scale})"
+            to = exp.DataType.build(name, dialect="spark")
+            return exp.Cast(this=exp.Literal.string(value.value), to=to)
+    return None
+
+
+def _number(value: int) -> exp.Expr:
+    number = exp.Literal.number(abs(value))
+    return number if value >= 0 else exp.Paren(this=exp.Neg(this=number))
