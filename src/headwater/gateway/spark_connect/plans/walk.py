@@ -232,9 +232,9 @@ class Walk:
     ) -> None:
         """Makes a relation read files of a granted location."""
         self.only_tables = False
+        kind, kept = file_format(source), check_options(options)
         if not paths:
             raise error(ErrorCode.INVALID_ARGUMENT, "no path to read is given")
-        kind, kept = file_format(source), check_options(options)
         wanted = list(paths)
 
         def fill(filling: Filling) -> None:
