@@ -10,18 +10,16 @@ from headwater.gateway.spark_connect.plans import statements
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     AddFunction,
-    AddView,
     Message,
     PlanContext,
     RewrittenPlan,
-    SessionView,
-    StagedPlan,
     Write,
 )
 from headwater.gateway.spark_connect.plans.names import split_identifier, table_name
 from headwater.gateway.spark_connect.plans.options import check_options, file_format
 from headwater.gateway.spark_connect.plans.parts import relation_plan, stage_relations
 from headwater.gateway.spark_connect.plans.sql_text import check_tree, emit, parse_expression
+from headwater.gateway.spark_connect.plans.views import add_view
 from headwater.gateway.spark_connect.plans.walk import check_fields
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.query.arrow_writes import WriteMode, WriteTarget
@@ -92,31 +90,6 @@ def _create_view(command: Message, context: PlanContext) -> RewrittenPlan:
     return add_view(
         command.input, parts[0], context, replaces=command.replace, is_global=command.is_global
     )
-
-
-def add_view(
-    relation: Message, name: str, context: PlanContext, *, replaces: bool, is_global: bool = False
-) -> RewrittenPlan:
-    """A temporary view of a relation; `echo` is the relation, for its analysis."""
-    kept = messages().Relation()
-    kept.CopyFrom(relation)
-    checked = relation_plan(relation, context)
-    view = SessionView(name, kept, context.session.schema, context.views, is_global)
-    return RewrittenPlan(
-        Action.SESSION,
-        echo=kept,
-        effects=(AddView(view, replaces),),
-        python=checked.python,
-        tables=checked.tables,
-        stage=lambda: _again(kept, context),
-    )
-
-
-def _again(relation: Message, context: PlanContext) -> StagedPlan:
-    """Stages a copy: the relation that is kept stays as the client sent it."""
-    plan = messages().Plan()
-    plan.root.CopyFrom(relation)
-    return stage_relations(plan, relation_plan(plan.root, context))
 
 
 def _source(relation: Message, context: PlanContext) -> RewrittenPlan:

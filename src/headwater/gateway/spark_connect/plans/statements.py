@@ -8,7 +8,6 @@ from dataclasses import replace
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, error
-from headwater.gateway.spark_connect.plans import commands
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     DropView,
@@ -28,6 +27,7 @@ from headwater.gateway.spark_connect.plans.parts import (
 from headwater.gateway.spark_connect.plans.settings import check_setting
 from headwater.gateway.spark_connect.plans.sql_names import NamedTable, named_tables, rename
 from headwater.gateway.spark_connect.plans.sql_text import emit, parse_statement
+from headwater.gateway.spark_connect.plans.views import add_view
 from headwater.gateway.spark_connect.plans.walk import Walk, check_fields
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.statement import Dialect, Statement
@@ -313,7 +313,7 @@ class _Statement:
                 relation.CopyFrom(self.relation)
                 sql = relation.sql if self._is_plain else relation.with_relations.root.sql
                 sql.query = cursor.rest()
-                return commands.add_view(relation, name.parts[0], self.context, replaces=False)
+                return add_view(relation, name.parts[0], self.context, replaces=False)
             self._must_exist(name)
             return _session()
         if cursor.match("CLEAR", "CACHE"):
@@ -371,7 +371,7 @@ class _Statement:
                 relation.to_df.column_names.extend(columns)
             else:
                 relation.CopyFrom(inner)
-        return commands.add_view(
+        return add_view(
             relation, name.parts[0], self.context, replaces=replaces, is_global=is_global
         )
 
