@@ -6,7 +6,7 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev lock check format test unit spec integration crash bench docs clean
+.PHONY: help up install dev lock lock-releases check format test unit spec integration crash bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(BIN)/uv  ## Resolves pyproject.toml anew into requirements/*.lock (names, versions, hashes).
 	$(LOCK) --all-extras --group dev --group build pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra s3 --extra postgres --extra spark --group build -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+
+lock-releases: $(VENV)/.dev  ## Resolves the packages of the releases anew into runtimes/releases/definitions/*.lock.
+	$(BIN)/python tools/lock_releases.py
 
 check: $(VENV)/.dev  ## Format, lint, import contracts, types: everything short of running.
 	$(BIN)/ruff format --check .

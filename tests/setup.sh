@@ -44,3 +44,13 @@ if ! jdbc_is_right; then
     fi
   fi
 fi
+
+# The releases that tests of user engines, jobs and backends run on.
+HEADWATER_RELEASES=${HEADWATER_RELEASES:-$PWD/.test-cache/releases}
+export HEADWATER_RELEASES
+for release in sail spark-4.1; do
+  .venv/bin/headwater release install "$release" >/dev/null 2>.test-cache/release.log || {
+    tail -n 5 .test-cache/release.log >&2
+    echo "setup: installing the release $release failed; the tests that need it are skipped" >&2
+  }
+done

@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     )
     limits: LimitSettings = LimitSettings()
     engine: EngineSettings = EngineSettings()
+    releases: Path | None = Field(
+        None, description="Where releases are installed; default: in the home."
+    )
     user_engines: UserEngineSettings = UserEngineSettings()
     sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
@@ -127,6 +130,11 @@ class Settings(BaseSettings):
     def home_path(self) -> Path:
         """The home as an absolute path."""
         return self.home.expanduser().absolute()
+
+    @property
+    def releases_path(self) -> Path:
+        """Where releases are installed, as an absolute path."""
+        return (self.releases or self.home / "releases").expanduser().absolute()
 
     @property
     def metastore_url(self) -> str:
@@ -147,3 +155,18 @@ def child_environment(**extra: str) -> dict[str, str]:
     """
     passed = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH")
     return {name: os.environ[name] for name in passed if name in os.environ} | extra
+
+
+def installer_environment() -> dict[str, str]:
+    """The environment of the programs that fetch packages and jars, as their user set it.
+
+    Those name mirrors, proxies and certificates; none of it reaches a run or a session.
+    """
+    passed = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "USER", "LOGNAME")
+    families = ("UV_", "PIP_", "MAVEN_", "XDG_", "SSL_CERT_", "REQUESTS_CA_")
+    proxies = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in passed or name.startswith(families) or name.lower() in proxies
+    }

@@ -18,6 +18,7 @@ COMMANDS = {
     "token": "Print a session token for a user.",
     "login": "Use a server on another machine.",
     "whoami": "Show who the commands of this home act as.",
+    "release": "Install and inspect releases of Sail and Spark.",
     "doctor": "Check the installation and the running server.",
     "bench": "Measure Headwater against its own engine.",
     "version": "Print the version.",
