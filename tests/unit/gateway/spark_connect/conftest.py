@@ -46,7 +46,7 @@ class Stager:
         return not str(name).endswith(SECRET)
 
     def files(
-        self, paths: Sequence[str], file_format: str, options: Mapping[str, str]
+        self, paths: Sequence[str], file_format: str, options: Mapping[str, str], session: Session
     ) -> StagedFiles:
         if not all(path.startswith("/granted/") for path in paths):
             raise error(ErrorCode.PERMISSION_DENIED, "needs READ FILES on the location")

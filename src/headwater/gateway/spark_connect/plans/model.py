@@ -39,7 +39,7 @@ class Stager(Protocol):
         ...
 
     def files(
-        self, paths: Sequence[str], file_format: str, options: Mapping[str, str]
+        self, paths: Sequence[str], file_format: str, options: Mapping[str, str], session: Session
     ) -> StagedFiles:
         """Files of the user's own; needs READ FILES on each path's location."""
         ...

@@ -238,7 +238,7 @@ class Walk:
         wanted = list(paths)
 
         def fill(filling: Filling) -> None:
-            staged = filling.context.stager.files(wanted, kind, kept)
+            staged = filling.context.stager.files(wanted, kind, kept, filling.context.session)
             filling.files.append(staged)
             read = relation.read.data_source
             read.format = staged.format
