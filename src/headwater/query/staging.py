@@ -36,7 +36,7 @@ from headwater.catalog.entries import ObjectKind
 from headwater.engines.engine import GovernedPlan
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import AccessRequest
-from headwater.model.identifiers import SnapshotRef, TableIdentifier, parse_namespace
+from headwater.model.identifiers import SnapshotRef, parse_namespace
 from headwater.model.statement import Session
 from headwater.query.inputs import Inputs
 from headwater.query.linking import linkable_files, quoted, spark_ddl
@@ -497,6 +497,3 @@ class _Only:
     def relation(self, _name: Name, _at: SnapshotRef) -> Relation:
         """That relation."""
         return self.found
-
-
-__all__ = ["ProcessStager", "StagedFiles", "StagedTable", "Staging", "TableIdentifier"]

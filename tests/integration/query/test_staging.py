@@ -20,7 +20,6 @@ from headwater.query.staging import ProcessStager, StagedTable, Staging
 from headwater.sql.statements import Name
 from platform_fixture import Platform, running_platform
 
-
 DELETED = """
     INSERT INTO hr.deleted SELECT i, uuid(), TIME '12:34:56' FROM UNNEST(sequence(1, 9)) s(i)
 """
