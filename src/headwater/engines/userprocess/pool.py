@@ -96,7 +96,8 @@ class Lease:
     @property
     def ended(self) -> str | None:
         """Why the process ended; None while it lives."""
-        return None if self._process.alive else self._process.ended or "it is ending"
+        process = self._process
+        return None if process.alive else process.reason or process.ended or "it is ending"
 
     def release(self) -> None:
         """Ends this lease; harmless when called again."""

@@ -38,7 +38,7 @@ _TAIL = 600
 class UserProcess:
     """One process from start to end; made for one principal and role, or as a spare for one.
 
-    `start` returns when the engine answers. A thread of its own starts it and waits for it, because
+    `reason` says why we end it, `ended` why it has ended. `start` returns when the engine answers. A thread of its own starts it and waits for it, because
     the kernel ends the process together with the thread that started it.
     """
 
@@ -58,8 +58,8 @@ class UserProcess:
         self.peak_memory_bytes = 0
         self.started_seconds = 0.0
         self.ended: str | None = None
+        self.reason: str | None = None
         self._settings = settings
-        self._reason: str | None = None
         self._folder = folder / self.generation
         self._inbox = Bind(self._folder / "inbox", _INBOX)
         self._outbox = Bind(self._folder / "outbox", _OUTBOX)
@@ -101,7 +101,7 @@ class UserProcess:
     @property
     def alive(self) -> bool:
         """True from the start until it has ended or is being ended."""
-        return self._child is not None and self.ended is None and self._reason is None
+        return self._child is not None and self.ended is None and self.reason is None
 
     @property
     def pid(self) -> int:
@@ -126,7 +126,7 @@ class UserProcess:
             raise error(
                 ErrorCode.ENGINE_UNAVAILABLE,
                 f"{self.engine} ({self.release.name}) did not start: "
-                f"{self._failure or self.ended or self._reason}",
+                f"{self._failure or self.ended or self.reason}",
                 hint="headwater doctor checks the sandbox; `headwater release show --verify` "
                 "the release",
             )
@@ -134,7 +134,7 @@ class UserProcess:
 
     def stop(self, reason: str = "it was stopped") -> None:
         """Ends it at once; nothing of it is worth waiting for."""
-        self._reason = self._reason or reason
+        self.reason = self.reason or reason
         if self._child is not None:
             self._child.signal(signal.SIGKILL)
         if self._cgroup is not None:
@@ -173,7 +173,7 @@ class UserProcess:
         waiter.start()
         ended = child.wait()
         self.ended = self._describe(ended)
-        if self._reason is None or not self._answered.is_set():
+        if self.reason is None or not self._answered.is_set():
             log.warning(
                 "%s process %s ended: %s\n%s", self.engine, self.generation, ended, ended.output
             )
@@ -246,7 +246,7 @@ class UserProcess:
             listener.close()
         self._control = mine
         self._child = child
-        if self._reason is not None:  # stopped while it was being started
+        if self.reason is not None:  # stopped while it was being started
             child.signal(signal.SIGKILL)
         return child
 
@@ -274,8 +274,8 @@ class UserProcess:
             self._answered.set()
 
     def _describe(self, ended: ChildExit) -> str:
-        if self._reason is not None:
-            return self._reason
+        if self.reason is not None:
+            return self.reason
         if self._cgroup is not None and self._cgroup.out_of_memory():
             return f"it used more than {self.memory_bytes >> 20} MiB of memory"
         return f"it ended with {ended}"
