@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.server import SparkConnectServer
 from headwater.query.work import Parts as QueryParts
+from headwater.runtimes.releases.installed import Releases
 from headwater.server.parts import Parts
 from headwater.server.tls import Certificates
 from headwater.telemetry.logs import log
+
+if TYPE_CHECKING:
+    from headwater.engines.userprocess.pool import UserProcesses
+    from headwater.gateway.spark_connect.elsewhere import UserSide
 
 _PACKAGES = ("grpc", "google.rpc", "pyspark", "zstandard")
 
@@ -20,9 +26,17 @@ _log = log("spark")
 class SparkGateway:
     """The Spark Connect endpoint of one server; absent when the extra `spark` is not installed."""
 
-    def __init__(self, host: str, port: int, certificates: Certificates) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        certificates: Certificates,
+        releases: Releases | None = None,
+    ) -> None:
         self._server = SparkConnectServer(host, port, certificates.chain, certificates.key)
+        self._releases = releases
         self._failure: HeadwaterError | None = None
+        self._engines: UserProcesses | None = None
         self._thread = threading.Thread(target=self._prepare, name="spark-prepare", daemon=True)
         self._thread.start()
 
@@ -35,15 +49,16 @@ class SparkGateway:
                 return False
             raise self._failure
         from headwater.gateway.spark_connect.catalog import CatalogAnswers
-        from headwater.gateway.spark_connect.execute import Tools
         from headwater.gateway.spark_connect.protocol import messages
         from headwater.gateway.spark_connect.service import SparkConnectService
         from headwater.gateway.spark_connect.statements import Statements
+        from headwater.gateway.spark_connect.tools import Tools
         from headwater.query.describe import Describer
 
         pb = messages()
         statements = Statements(parts.queries, Describer(query_parts), pb)
-        tools = Tools(pb, statements, CatalogAnswers(parts.browser))
+        user_side = self._user_side(parts)
+        tools = Tools(pb, statements, CatalogAnswers(parts.browser), user_side)
         self._server.start(SparkConnectService(tools), parts.tokens)
         return True
 
@@ -51,10 +66,33 @@ class SparkGateway:
         """Stops answering; safe at any time."""
         self._thread.join()
         self._server.stop()
+        if self._engines is not None:
+            self._engines.stop()
 
     def url(self, host: str, token: str) -> str:
         """The connection string of a PySpark client, with a token."""
         return f"sc://{host}:{self._server.port}/;use_ssl=true;token={token}"
+
+    def _user_side(self, parts: Parts) -> UserSide | None:
+        """What runs in processes of the callers' own; None where no release is known."""
+        from headwater.engines.userprocess.pool import UserProcesses
+        from headwater.gateway.spark_connect.elsewhere import UserSide
+        from headwater.gateway.spark_connect.protocol import messages
+
+        releases = self._releases
+        if releases is None:
+            return None
+        folder = parts.home.spool / "engines"
+        self._engines = engines = UserProcesses(parts.settings.user_engines, releases, folder)
+        engines.start()
+        level = engines.level
+        return UserSide(
+            pb=messages(),
+            engines=engines,
+            stager_of=no_stager,
+            history=parts.queries.history,
+            sandbox=str(level.kind) if level.confines else "none",
+        )
 
     def _prepare(self) -> None:
         try:
@@ -70,3 +108,15 @@ class SparkGateway:
             import headwater.gateway.spark_connect.service  # noqa: F401
         except HeadwaterError as exc:
             self._failure = exc
+
+
+class _NoStager:
+    """Stands for the staging of tables until it is there."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise error(ErrorCode.NOT_SUPPORTED, "tables cannot be given to user processes yet")
+
+
+def no_stager(*_given: object) -> Any:
+    """A stager that refuses every table."""
+    return _NoStager()

@@ -183,8 +183,9 @@ class UserProcess:
     def _launch(self) -> Launched:
         for bind in (self._inbox, self._outbox, self._scratch):
             bind.outside.mkdir(parents=True)
-        # Only the server passes the folder above; the sandbox's own user must pass these.
-        self.inbox.chmod(0o755)
+            # Only the server passes the folder above; the sandbox's own user must pass these,
+            # whatever the server's umask is (`headwater up` sets 077).
+            bind.outside.chmod(0o755)
         self._folder.chmod(0o711)
         scratch = self._scratch.seen(self.level)
         port = _PORT if self.level.own_network else _free_port()
@@ -198,6 +199,7 @@ class UserProcess:
             properties=properties.seen(self.level),
         )
         properties.outside.write_text(how.properties)
+        properties.outside.chmod(0o644)
         program = Bind(_PROGRAM, _PROGRAM_INSIDE)
         mine, theirs = socket.socketpair()
         listener = self._listen_socket()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any
 
 from headwater.gateway.spark_connect.ddl import parse_ddl
-from headwater.gateway.spark_connect.execute import Tools
+from headwater.gateway.spark_connect.elsewhere import Elsewhere
+from headwater.gateway.spark_connect.essence import essence, hash_of
 from headwater.gateway.spark_connect.failures import illegal_argument, invalid_plan, unsupported
 from headwater.gateway.spark_connect.local import local_rows
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.statements import Text
+from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.types import simple_string, tree_string
 from headwater.gateway.spark_connect.wire import unpacked
 
@@ -44,7 +45,7 @@ class Analysis:
                 level = asked.level if asked.HasField("level") else None
                 answer.tree_string.tree_string = tree_string(self.schema(asked.plan), level)
             case "explain":
-                answer.explain.explain_string = self._explain(asked.plan)
+                answer.explain.explain_string = self._explain(asked)
             case "is_local":
                 answer.is_local.is_local = self._is_local(asked.plan)
             case "is_streaming":
@@ -59,18 +60,18 @@ class Analysis:
             case "json_to_ddl":
                 answer.json_to_ddl.ddl_string = _json_to_ddl(asked.json_string, self._pb)
             case "same_semantics":
-                same = _essence(asked.target_plan) == _essence(asked.other_plan)
+                same = essence(asked.target_plan) == essence(asked.other_plan)
                 answer.same_semantics.result = same
             case "semantic_hash":
-                answer.semantic_hash.result = _hash(_essence(asked.plan))
+                answer.semantic_hash.result = hash_of(essence(asked.plan))
             case "persist":
                 self._persist(asked)
                 answer.persist.SetInParent()
             case "unpersist":
-                self._session.persisted.pop(_hash(_essence(asked.relation)), None)
+                self._session.persisted.pop(hash_of(essence(asked.relation)), None)
                 answer.unpersist.SetInParent()
             case "get_storage_level":
-                kept = self._session.persisted.get(_hash(_essence(asked.relation)))
+                kept = self._session.persisted.get(hash_of(essence(asked.relation)))
                 level = self._pb.StorageLevel(replication=1)
                 answer.get_storage_level.storage_level.CopyFrom(
                     level if kept is None else self._pb.StorageLevel.FromString(kept)
@@ -88,14 +89,25 @@ class Analysis:
             local = local_rows(plan.root, self._session.conf.time_zone, self._pb)
             if local is not None:
                 return local[0]
-        raise unsupported("only SQL over tables of the catalog runs here yet")
+        request = self._pb.AnalyzePlanRequest()
+        request.schema.plan.CopyFrom(plan)
+        return self._elsewhere(request).schema.schema
 
-    def _explain(self, plan: Any) -> str:
-        plan = unpacked(plan, self._pb)
+    def _explain(self, asked: Any) -> str:
+        plan = unpacked(asked.plan, self._pb)
         text = self._text(plan.root)
-        if text is None:
-            raise unsupported("only SQL over tables of the catalog runs here yet")
-        return self._tools.statements.explain(text, self._session)
+        if text is not None:
+            return self._tools.statements.explain(text, self._session)
+        request = self._pb.AnalyzePlanRequest(explain=asked)
+        request.explain.plan.CopyFrom(plan)
+        told: str = self._elsewhere(request).explain.explain_string
+        return told
+
+    def _elsewhere(self, request: Any) -> Any:
+        side = self._tools.user_side
+        if side is None:
+            raise unsupported("only SQL over tables of the catalog runs here")
+        return Elsewhere(side, self._session).analyze(request)
 
     def _text(self, relation: Any) -> Text | None:
         return self._tools.statements.text_of(relation, self._session)
@@ -111,40 +123,7 @@ class Analysis:
             level = self._pb.StorageLevel(
                 use_disk=True, use_memory=True, deserialized=True, replication=1
             )
-        self._session.persisted[_hash(_essence(asked.relation))] = level.SerializeToString()
-
-
-def _essence(message: Any) -> bytes:
-    """A plan's bytes without the numbers that the client gives its nodes."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    _strip(copy)
-    encoded: bytes = copy.SerializeToString(deterministic=True)
-    return encoded
-
-
-def _strip(message: Any) -> None:
-    work = [message]
-    while work:
-        each = work.pop()
-        if each.DESCRIPTOR.name in ("Relation", "Expression") and each.HasField("common"):
-            each.ClearField("common")
-        for described, value in each.ListFields():
-            if described.message_type is None:
-                continue
-            if described.message_type.GetOptions().map_entry:
-                if described.message_type.fields_by_name["value"].message_type is not None:
-                    work += value.values()
-            elif described.is_repeated:
-                work += value
-            else:
-                work.append(value)
-
-
-def _hash(data: bytes) -> int:
-    """A 32-bit number with a sign, as Java's `hashCode`."""
-    value = zlib.crc32(data)
-    return value - 2**32 if value >= 2**31 else value
+        self._session.persisted[hash_of(essence(asked.relation))] = level.SerializeToString()
 
 
 def _json_to_ddl(text: str, pb: Any) -> str:

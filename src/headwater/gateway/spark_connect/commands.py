@@ -55,7 +55,7 @@ def _set(told: str, session: SparkSession) -> pa.Table:
 
 
 def _pairs(pairs: list[tuple[str, str]]) -> pa.Table:
-    return _strings(("key", "value"), pairs)
+    return text_table(("key", "value"), pairs)
 
 
 def spark_rows(parsed: ParsedStatement, rows: pa.Table | None, session: SparkSession) -> pa.Table:
@@ -72,11 +72,11 @@ def spark_rows(parsed: ParsedStatement, rows: pa.Table | None, session: SparkSes
             return _named(title, schema, names, session)
         case "schemas":
             shown = [name for name in names if name != "information_schema"]
-            return _strings(("namespace",), [(name,) for name in shown])
+            return text_table(("namespace",), [(name,) for name in shown])
         case "catalogs":
-            return _strings(("catalog",), [(name,) for name in names])
+            return text_table(("catalog",), [(name,) for name in names])
         case "functions":
-            return _strings(("function",), [(name,) for name in names])
+            return text_table(("function",), [(name,) for name in names])
         case "create_table" | "create_view" | "create_schema":
             return rows.rename_columns(["createtab_stmt"])
         case "properties":
@@ -106,7 +106,8 @@ def _named(title: str, schema: str, names: list[str], session: SparkSession) -> 
     )
 
 
-def _strings(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> pa.Table:
+def text_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> pa.Table:
+    """A table of texts: its column names and rows."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(titles)
     return pa.table(
         {

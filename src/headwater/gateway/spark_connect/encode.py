@@ -39,7 +39,7 @@ def batch_responses(
     step = max(1, -(-cast.num_rows // pieces))
     for offset in range(0, max(1, cast.num_rows), step):
         piece = cast.slice(offset, step)
-        yield _message(piece, start + offset), piece.num_rows
+        yield batch_message(piece, start + offset), piece.num_rows
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -80,7 +80,8 @@ def ipc_stream(table: pa.Table | pa.RecordBatch) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _message(batch: pa.RecordBatch, start: int) -> bytes:
+def batch_message(batch: pa.RecordBatch, start: int) -> bytes:
+    """The response that holds a batch, as it is; `start` is the number of rows before it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from headwater.errors import HeadwaterError
-from headwater.gateway.spark_connect.catalog import CatalogAnswers
-from headwater.gateway.spark_connect.commands import local_relation, settings_rows, spark_rows
+from headwater.gateway.spark_connect import plans
+from headwater.gateway.spark_connect.analyze import Analysis
+from headwater.gateway.spark_connect.commands import (
+    local_relation,
+    settings_rows,
+    spark_rows,
+    text_table,
+)
+from headwater.gateway.spark_connect.elsewhere import Elsewhere, apply_effects
 from headwater.gateway.spark_connect.encode import schema_response, table_responses
 from headwater.gateway.spark_connect.failures import (
     SparkFailure,
@@ -20,25 +26,16 @@ from headwater.gateway.spark_connect.failures import (
 )
 from headwater.gateway.spark_connect.local import local_rows
 from headwater.gateway.spark_connect.operations import Abandoned, Operation, canceled, response
-from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.show import html_string, show_string
-from headwater.gateway.spark_connect.statements import Statements, Text
+from headwater.gateway.spark_connect.statements import Text
+from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.types import arrow_schema, simple_string, spark_schema
 from headwater.sql.statements import Query
 
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What operations stand on; made once."""
-
-    pb: Messages
-    statements: Statements
-    catalog: CatalogAnswers
 
 
 class Execution:
@@ -157,11 +154,8 @@ class Execution:
 
     def _columns_of(self, session: SparkSession, view: str) -> list[tuple[str, str, bool]]:
         """The columns of a temporary view."""
-        found = session.views[view]
-        text = self._tools.statements.text_of(found.relation, session)
-        if text is None:
-            raise unsupported("the columns of this view are not known yet")
-        schema = self._tools.statements.schema(text, session)
+        plan = self._pb.Plan(root=session.views[view].relation)
+        schema = Analysis(self._tools, session).schema(plan)
         return [(f.name, simple_string(f.data_type), f.nullable) for f in schema.struct.fields]
 
     # --- commands -------------------------------------------------------------------------------
@@ -201,7 +195,7 @@ class Execution:
                 self._answer(local_relation(rows, self._pb))
                 return
             ready = statements.with_arguments(relation.sql, self._session)
-            if ready is not None and self._session.conf.engine == "auto":
+            if ready is not None and self._tools.user_side is None:
                 parsed = statements.parse(ready, self._session)
                 if not isinstance(parsed, Query):
                     found, _ = statements.command(ready, self._session, self._operation)
@@ -214,6 +208,54 @@ class Execution:
         result = self._pb.ExecutePlanResponse.SqlCommandResult(relation=relation)
         self._operation.emit(response(self._pb, sql_command_result=result))
 
-    def _elsewhere(self, _plan: Any) -> None:
-        """Runs a plan in the caller's own process."""
-        raise unsupported("only SQL over tables of the catalog runs here yet")
+    # --- the caller's own process ---------------------------------------------------------------
+
+    def _elsewhere(self, plan: Any) -> None:
+        """What the system engine does not answer: checked, then run where it belongs."""
+        side = self._tools.user_side
+        if side is None:
+            raise unsupported("only SQL over tables of the catalog runs here")
+        elsewhere = Elsewhere(side, self._session)
+        found = elsewhere.rewrite(plan)
+        match found.action:
+            case plans.Action.CATALOG:
+                raise unsupported("spark.catalog cannot be part of another plan")
+            case plans.Action.QUERY:
+                elsewhere.analyze(self._schema_request(found.echo))
+                self._answer(found.echo)
+            case plans.Action.STATEMENT:
+                self._run_statement(found)
+            case plans.Action.SESSION:
+                self._check_view(found, elsewhere)
+            case plans.Action.WRITE:
+                raise unsupported("writing from here is not supported yet")
+            case _ if any(isinstance(effect, plans.AddFunction) for effect in found.effects):
+                pass  # sent to the process that needs it first
+            case _:
+                elsewhere.run(plan, self._operation)
+        apply_effects(found.effects, self._session)
+        if found.action is plans.Action.SESSION and plan.command.HasField("sql_command"):
+            titles, rows = found.rows or ((), ())
+            self._answer(local_relation(text_table(titles, rows), self._pb))
+
+    def _run_statement(self, found: plans.RewrittenPlan) -> None:
+        assert found.sql is not None, "a statement has its text"
+        text = Text(found.sql.text, found.sql.parameters)
+        parsed = self._tools.statements.parse(text, self._session)
+        rows, _ = self._tools.statements.command(text, self._session, self._operation)
+        self._answer(local_relation(spark_rows(parsed, rows, self._session), self._pb))
+
+    def _check_view(self, found: plans.RewrittenPlan, elsewhere: Elsewhere) -> None:
+        """Tells the errors of a new view's relation now, as Spark does."""
+        if found.echo is None:
+            return
+        text = self._tools.statements.text_of(found.echo, self._session)
+        if text is not None:
+            self._tools.statements.describe(text, self._session)
+        elif self._local(found.echo) is None:
+            elsewhere.analyze(self._schema_request(found.echo))
+
+    def _schema_request(self, relation: Any) -> Any:
+        request = self._pb.AnalyzePlanRequest()
+        request.schema.plan.root.CopyFrom(relation)
+        return request

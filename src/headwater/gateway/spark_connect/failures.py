@@ -77,8 +77,8 @@ _KINDS: dict[ErrorCode, _Kind] = {
 class SparkFailure(Exception):
     """An error as a Spark client is told of it; `status` is a gRPC status code.
 
-    `classes` are Java class names, the nearest first. `raw` is a backend's own
-    `google.rpc.Status`, passed on as it is.
+    `classes` are Java class names, the nearest first. `raw` is a user process's own
+    `google.rpc.Status`, passed on as it is, `details` its `FetchErrorDetailsResponse`.
     """
 
     message: str
@@ -88,6 +88,7 @@ class SparkFailure(Exception):
     status: int = INTERNAL
     parameters: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
+    details: bytes | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __str__(self) -> str:
@@ -202,6 +203,8 @@ def engine_failure(why: str) -> SparkFailure:
 
 def details(failure: SparkFailure, pb: Any) -> Any:
     """The `FetchErrorDetailsResponse` of a failure, its ids not filled in."""
+    if failure.details is not None:
+        return pb.FetchErrorDetailsResponse.FromString(failure.details)
     described = pb.FetchErrorDetailsResponse(root_error_idx=0)
     found = described.errors.add(message=failure.message)
     found.error_type_hierarchy.extend(failure.classes or ("java.lang.Exception",))

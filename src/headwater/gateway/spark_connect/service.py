@@ -11,10 +11,11 @@ from headwater.gateway.spark_connect.analyze import Analysis
 from headwater.gateway.spark_connect.artifacts import receive
 from headwater.gateway.spark_connect.calls import Call
 from headwater.gateway.spark_connect.conf import keys, modifiable
-from headwater.gateway.spark_connect.execute import Execution, Tools
+from headwater.gateway.spark_connect.execute import Execution
 from headwater.gateway.spark_connect.failures import details, invalid_handle, invalid_plan
 from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.sessions import Sessions, SparkSession
+from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.wire import unpacked
 
 log = logging.getLogger(__name__)

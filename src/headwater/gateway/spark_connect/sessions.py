@@ -39,7 +39,8 @@ DEFAULT_SCHEMA = "default"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that a client registered: `kind` is function or artifact.
+    """Something that a client registered: `kind` is function, table_function or
+    artifact.
 
     `payload` is the serialised command (or the artifact's bytes), `version` grows with every
     change of the session.
@@ -69,8 +70,8 @@ class SparkSession:
     views: dict[str, SessionView] = field(default_factory=dict)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     mirrors: dict[str, Any] = field(default_factory=dict)
+    relations: set[str] = field(default_factory=set)
     persisted: dict[int, bytes] = field(default_factory=dict)
-    schemas: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
     version: int = 0
     closed: bool = False
 

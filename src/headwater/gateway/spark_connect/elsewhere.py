@@ -1,0 +1,262 @@
+"""Plans that the system engine does not answer: on the caller's own Sail, and on Spark where Sail
+cannot.
+
+A plan is checked and its tables are put into the process's inbox, decided and audited, before the
+process hears of it; see `headwater.gateway.spark_connect.plans`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater.engines.userprocess.engine import SAIL, SPARK, UserEngine, UserEngines
+from headwater.errors import ErrorCode, error
+from headwater.gateway.spark_connect import plans
+from headwater.gateway.spark_connect.essence import essence
+from headwater.gateway.spark_connect.failures import (
+    SparkFailure,
+    analysis_failure,
+    engine_failure,
+)
+from headwater.gateway.spark_connect.fallback import gap
+from headwater.gateway.spark_connect.merging import merged
+from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
+from headwater.gateway.spark_connect.operations import Operation
+from headwater.gateway.spark_connect.protocol import Messages
+from headwater.gateway.spark_connect.records import recorded
+from headwater.gateway.spark_connect.sessions import SparkSession
+from headwater.query.history import History
+
+log = logging.getLogger(__name__)
+
+_LEARNED = 512
+
+StagerOf = Callable[[SparkSession, UserEngine], plans.Stager]
+"""Makes what puts tables into a process's inbox."""
+
+
+@dataclass(slots=True)
+class UserSide:
+    """What plans in user processes stand on; made once.
+
+    `learned` remembers what Sail could not do, by the plan's shape, so that a loop does not try it
+    again each time.
+    """
+
+    pb: Messages
+    engines: UserEngines
+    stager_of: StagerOf
+    history: History
+    sandbox: str
+    learned: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+
+    def lacks(self, shape: bytes) -> bool:
+        """True when Sail is known not to run a plan of that shape."""
+        return shape in self.learned
+
+    def learn(self, shape: bytes) -> None:
+        """Notes that Sail does not run a plan of that shape."""
+        self.learned[shape] = None
+        while len(self.learned) > _LEARNED:
+            self.learned.popitem(last=False)
+
+
+class _Stager:
+    """Stages for the process that is in use; there is none while a plan is only checked."""
+
+    def __init__(self) -> None:
+        self.inner: plans.Stager | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self.inner is None:
+            raise error(ErrorCode.INTERNAL_ERROR, "a plan was staged before it had a process")
+        return getattr(self.inner, name)
+
+
+class _Stopping:
+    """What stops the operation's stream: for the operation, and for whoever reads the stream."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._stop: Callable[[], None] | None = None
+
+    def set(self, stop: Callable[[], None] | None) -> None:
+        self._stop = stop
+        self._operation.on_stop(stop)
+
+    def __call__(self) -> None:
+        if (stop := self._stop) is not None:
+            stop()
+
+
+class Elsewhere:
+    """Runs plans of one session on its processes."""
+
+    def __init__(self, side: UserSide, session: SparkSession) -> None:
+        self._side = side
+        self._session = session
+        self._pb = side.pb
+
+    def rewrite(self, plan: Any) -> plans.RewrittenPlan:
+        """The plan, checked; what it needs of a process is not done yet."""
+        return plans.rewrite(plan, self._context(_Stager()))
+
+    def run(self, plan: Any, operation: Operation) -> None:
+        """Runs a plan that is a query or a command of Spark's own, and sends what it answers."""
+
+        sent_rows = False
+
+        def once(engine: str) -> None:
+            nonlocal sent_rows
+            with self._recorded(plan, engine), self._using(engine) as use:
+                for raw, holds_rows in self._stream(use, plan, operation):
+                    sent_rows = sent_rows or holds_rows
+                    operation.emit(raw)
+
+        self._with_fallback(plan, once, lambda: not sent_rows)
+
+    def analyze(self, request: Any) -> Any:
+        """What an analysis answers, as an AnalyzePlanResponse."""
+        found: list[Any] = []
+
+        def once(engine: str) -> None:
+            stager = _Stager()
+            with self._using(engine) as use:
+                stager.inner = self._side.stager_of(self._session, use.engine)
+                rewritten = plans.rewrite_analysis(request, self._context(stager))
+                if rewritten.request is None:
+                    found.append(self._pb.AnalyzePlanResponse(**rewritten.answer))
+                    return
+                use.mirror.create_views(use, rewritten.views)
+                found.append(
+                    use.backend.unary(
+                        "AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse
+                    )
+                )
+
+        self._with_fallback(request, once, lambda: True)
+        return found[-1]
+
+    # --- engines --------------------------------------------------------------------------------
+
+    def _with_fallback(
+        self, message: Any, once: Callable[[str], None], repeatable: Callable[[], bool]
+    ) -> None:
+        """Does something on Sail, or on Spark: when the session says so, or when Sail cannot."""
+        wanted = self._session.conf.engine
+        shape = _shape(message)
+        if wanted == SPARK or (wanted == "auto" and self._side.lacks(shape)):
+            once(SPARK)
+            return
+        try:
+            once(SAIL)
+        except SparkFailure as failure:
+            lacking = gap(failure) if wanted == "auto" else None
+            if lacking is None:
+                raise
+            if not repeatable():
+                raise SparkFailure(
+                    f"{failure.message} (the operation had begun to answer, so it was not "
+                    "repeated on Spark; run it with spark.conf.set('headwater.engine', 'spark'))",
+                    failure.classes,
+                    failure.error_class,
+                    failure.sql_state,
+                ) from failure
+            log.info("an operation moves to Spark: %s", lacking)
+        else:
+            return
+        once(SPARK)
+        self._side.learn(shape)
+
+    def _recorded(self, plan: Any, engine: str) -> Any:
+        moves = engine == SAIL and self._session.conf.engine == "auto"
+        session = self._session.statements()
+        return recorded(self._side.history, session, plan, engine, moves=moves)
+
+    def _using(self, engine: str) -> Any:
+        return mirror_of(self._session, self._side.engines, engine, self._pb).using()
+
+    def _stream(self, use: InUse, plan: Any, operation: Operation) -> Iterator[tuple[bytes, bool]]:
+        stager = _Stager()
+        stager.inner = self._side.stager_of(self._session, use.engine)
+        staged = plans.rewrite(plan, self._context(stager)).staged()
+        try:
+            use.mirror.create_views(use, staged.views)
+            stopping = _Stopping(operation)
+            stream = use.backend.execute(staged.plan, operation.tags, stopping.set)
+            yield from merged(stream, stopping, self._pb)
+        except SparkFailure as failure:
+            why = ended(use, failure)
+            operation.check()
+            if why is None:
+                raise
+            use.mirror.reset()
+            raise engine_failure(
+                f"your {use.engine.engine} process ended while the operation ran: {why}; the "
+                "session goes on with a new one"
+            ) from failure
+
+    def _context(self, stager: plans.Stager) -> plans.PlanContext:
+        session = self._session
+        functions = {entry.name.casefold() for entry in session.named("function")}
+        table_functions = {entry.name.casefold() for entry in session.named("table_function")}
+        return plans.PlanContext(
+            session=session.statements(),
+            stager=stager,
+            views=dict(session.views),
+            functions=frozenset(functions),
+            table_functions=frozenset(table_functions),
+            relations=frozenset(session.relations),
+            settings=session.conf.all(),
+            sandbox=self._side.sandbox,
+        )
+
+
+def apply_effects(effects: tuple[plans.Effect, ...], session: SparkSession) -> None:
+    """Changes a session as a plan says that it changes, once it succeeded."""
+    for effect in effects:
+        match effect:
+            case plans.SetSchema():
+                session.schema = effect.schema
+            case plans.SetSetting(value=None):
+                session.conf.unset(effect.key)
+            case plans.SetSetting():
+                session.conf.set(effect.key, effect.value or "")
+            case plans.AddView():
+                _add_view(effect, session)
+            case plans.DropView():
+                prefix = "global_temp." if effect.is_global else ""
+                session.views.pop(prefix + effect.name.casefold(), None)
+            case plans.AddFunction():
+                kind = "table_function" if effect.is_table_function else "function"
+                session.put(kind, effect.name, effect.command.SerializeToString())
+
+
+def _add_view(effect: plans.AddView, session: SparkSession) -> None:
+    name = effect.view.name.casefold()
+    if effect.view.is_global:
+        name = f"global_temp.{name}"
+    with session.lock:
+        if name in session.views and not effect.replace:
+            raise analysis_failure(
+                "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS",
+                f"Cannot create the temporary view `{effect.view.name}` because it already "
+                "exists. Choose a different name, drop or replace the existing view. "
+                "SQLSTATE: 42P07",
+                "42P07",
+            )
+        if len(session.views) >= 2000:
+            raise error(ErrorCode.EXCEEDED_MEMORY_LIMIT, "the session holds too many views")
+        session.views[name] = effect.view
+
+
+def _shape(message: Any) -> bytes:
+    """What tells one plan from another for what Sail can do."""
+    if message.DESCRIPTOR.name == "AnalyzePlanRequest":
+        message = getattr(message, message.WhichOneof("analyze"))
+    return hashlib.sha256(essence(message)).digest()

@@ -1,0 +1,99 @@
+"""Operations on user processes in the query history: one row for each attempt on an engine.
+
+An operation that falls back has two: the attempt on Sail, failed with what Sail lacks, and the one
+on Spark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.gateway.spark_connect.failures import SparkFailure
+from headwater.gateway.spark_connect.fallback import gap
+from headwater.gateway.spark_connect.operations import Abandoned
+from headwater.governance.redact import redacted
+from headwater.model.statement import QueryState, Session, Statement
+from headwater.query.history import History
+from headwater.query.query import Query
+
+_LONGEST = 4000
+
+
+@contextlib.contextmanager
+def recorded(
+    history: History, session: Session, plan: Any, engine: str, *, moves: bool = False
+) -> Iterator[Query]:
+    """Writes the row of an attempt when it begins and when it ends; errors pass through.
+
+    `moves`: what the engine lacks is tried on Spark next, and the row says so.
+    """
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
+    query = Query(f"{stamp}_spark_{secrets.token_hex(5)}", session, Statement(described(plan)))
+    query.engine = engine
+    query.advance(QueryState.PLANNING)
+    query.advance(QueryState.RUNNING)
+    text = redacted(query.statement.text)
+    history.afterwards.add(lambda: history.started(query, text))
+    failure: HeadwaterError | None = None
+    try:
+        yield query
+    except Abandoned:
+        failure = error(ErrorCode.USER_CANCELED, "the operation was canceled")
+        raise
+    except SparkFailure as exc:
+        failure = error(ErrorCode.EVALUATION_FAILED, exc.short_message)
+        if exc.error_class == "OPERATION_CANCELED":
+            failure = error(ErrorCode.USER_CANCELED, "the operation was canceled")
+        elif moves and (lacking := gap(exc)) is not None:
+            failure = error(ErrorCode.NOT_SUPPORTED, f"moved to Spark; {engine} says: {lacking}")
+        raise
+    except HeadwaterError as exc:
+        failure = exc
+        raise
+    finally:
+        query.end(failure)
+        history.afterwards.add(lambda: history.ended(query))
+
+
+def described(plan: Any) -> str:
+    """A plan in one line: its SQL, or the kinds of its nodes from the outermost in."""
+    if plan.WhichOneof("op_type") == "command":
+        command = plan.command
+        kind = command.WhichOneof("command_type") or "command"
+        if kind == "sql_command":
+            told: str = command.sql_command.input.sql.query or command.sql_command.sql
+            return told[:_LONGEST]
+        return f"-- Spark: {kind}"
+    relation = plan.root
+    kinds: list[str] = []
+    while len(kinds) < 32:
+        kind = relation.WhichOneof("rel_type")
+        if kind is None:
+            break
+        if kind == "sql" and not kinds:
+            text: str = relation.sql.query
+            return text[:_LONGEST]
+        kinds.append(_named(relation, kind))
+        inner = getattr(relation, kind)
+        found = [
+            value
+            for field, value in inner.ListFields()
+            if field.message_type is not None
+            and field.message_type.name == "Relation"
+            and not field.is_repeated
+        ]
+        if not found:
+            break
+        relation = found[0]
+    return "-- Spark: " + " < ".join(kinds)
+
+
+def _named(relation: Any, kind: str) -> str:
+    if kind == "read" and relation.read.WhichOneof("read_type") == "named_table":
+        return f"table {relation.read.named_table.unparsed_identifier[:128]}"
+    return kind
