@@ -32,6 +32,7 @@ from headwater.query.history import History
 from headwater.query.pipeline import Pipeline
 from headwater.query.service import QueryService
 from headwater.query.work import Parts as QueryParts
+from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.home import Home
 from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
@@ -164,7 +165,8 @@ class Platform:
         names = server_names((*settings.allowed_hosts, settings.host))
         certificates = ensure_certificates(home.tls, names)
         # Binds and imports in a thread of its own while the engine's workers start.
-        spark = SparkGateway(settings.host, _spark_port(settings), certificates)
+        releases = ReleaseStore(settings.releases_path)
+        spark = SparkGateway(settings.host, _spark_port(settings), certificates, releases)
         stack.callback(spark.stop)
         self._parts = self._compose(home, certificates)
         # Imported here: the engine's workers start meanwhile.
