@@ -14,6 +14,7 @@ from typing import Any
 from headwater.engines.userprocess.engine import UserEngine
 from headwater.gateway.spark_connect.failures import SparkFailure, engine_failure
 from headwater.gateway.spark_connect.protocol import SERVICE, Messages
+from headwater.gateway.spark_connect.wire import fields_of
 
 _OPTIONS = (
     # Sail refuses the authority that gRPC makes of a socket's path.
@@ -25,7 +26,9 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _SHORT_SECONDS = 120.0
-_SMALL = 4096
+_ARROW_BATCH, _RESULT_COMPLETE = 2, 14
+"""Fields of ExecutePlanResponse."""
+
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -102,9 +105,9 @@ class Backend:
             stoppable(lambda: self._stop(call, request.operation_id))
         try:
             for raw in call:
-                kind = "arrow_batch" if len(raw) >= _SMALL else self._kind(raw)
-                if kind != "result_complete":
-                    yield raw, kind == "arrow_batch"
+                fields = fields_of(raw)
+                if _RESULT_COMPLETE not in fields:
+                    yield raw, _ARROW_BATCH in fields
         except self._grpc.RpcError as exc:
             raise self._failure(exc) from exc
         finally:
@@ -115,11 +118,6 @@ class Backend:
     def run(self, plan: Any) -> list[Any]:
         """Runs a plan that answers little; its responses."""
         return [self._pb.ExecutePlanResponse.FromString(raw) for raw, _ in self.execute(plan)]
-
-    def _kind(self, raw: bytes) -> str | None:
-        found = self._pb.ExecutePlanResponse.FromString(raw)
-        kind: str | None = found.WhichOneof("response_type")
-        return kind
 
     def _stop(self, call: Any, operation_id: str) -> None:
         """Interrupts an operation there: Spark goes on when only its stream is gone."""

@@ -48,6 +48,25 @@ def parse(kind: Any, raw: bytes) -> Any:
         raise _unreadable() from exc
 
 
+def fields_of(raw: bytes) -> frozenset[int]:
+    """The numbers of a message's own fields, found without parsing what is in them."""
+    found, place, end = set(), 0, len(raw)
+    while place < end:
+        key, place = _varint(raw, place, end)
+        found.add(key >> 3)
+        shape = key & 7
+        if shape == _BYTES:
+            size, place = _varint(raw, place, end)
+            place += size
+        elif shape == _VARINT:
+            _, place = _varint(raw, place, end)
+        elif shape in (_FIXED32, _FIXED64):
+            place += 4 if shape == _FIXED32 else 8
+        else:
+            raise _unreadable()
+    return frozenset(found)
+
+
 def unpacked(plan: Any, pb: Any) -> Any:
     """The plan itself, decompressed if the client compressed it."""
     if plan.WhichOneof("op_type") != "compressed_operation":
