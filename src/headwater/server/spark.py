@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.server import SparkConnectServer
@@ -17,6 +17,7 @@ from headwater.telemetry.logs import log
 if TYPE_CHECKING:
     from headwater.engines.userprocess.pool import UserProcesses
     from headwater.gateway.spark_connect.elsewhere import UserSide
+    from headwater.query.staging import Staging
 
 _PACKAGES = ("grpc", "google.rpc", "pyspark", "zstandard")
 
@@ -54,10 +55,11 @@ class SparkGateway:
         from headwater.gateway.spark_connect.statements import Statements
         from headwater.gateway.spark_connect.tools import Tools
         from headwater.query.describe import Describer
+        from headwater.query.staging import Staging
 
         pb = messages()
         statements = Statements(parts.queries, Describer(query_parts), pb)
-        user_side = self._user_side(parts)
+        user_side = self._user_side(parts, Staging(query_parts))
         tools = Tools(pb, statements, CatalogAnswers(parts.browser), user_side)
         self._server.start(SparkConnectService(tools), parts.tokens)
         return True
@@ -73,7 +75,7 @@ class SparkGateway:
         """The connection string of a PySpark client, with a token."""
         return f"sc://{host}:{self._server.port}/;use_ssl=true;token={token}"
 
-    def _user_side(self, parts: Parts) -> UserSide | None:
+    def _user_side(self, parts: Parts, staging: Staging) -> UserSide | None:
         """What runs in processes of the callers' own; None where no release is known."""
         from headwater.engines.userprocess.pool import UserProcesses
         from headwater.gateway.spark_connect.elsewhere import UserSide
@@ -89,7 +91,7 @@ class SparkGateway:
         return UserSide(
             pb=messages(),
             engines=engines,
-            stager_of=no_stager,
+            stager_of=staging.stager,
             history=parts.queries.history,
             sandbox=str(level.kind) if level.confines else "none",
         )
@@ -108,15 +110,3 @@ class SparkGateway:
             import headwater.gateway.spark_connect.service  # noqa: F401
         except HeadwaterError as exc:
             self._failure = exc
-
-
-class _NoStager:
-    """Stands for the staging of tables until it is there."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise error(ErrorCode.NOT_SUPPORTED, "tables cannot be given to user processes yet")
-
-
-def no_stager(*_given: object) -> Any:
-    """A stager that refuses every table."""
-    return _NoStager()

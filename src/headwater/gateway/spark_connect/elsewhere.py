@@ -31,12 +31,13 @@ from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.records import recorded
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.query.history import History
+from headwater.query.staging import ProcessStager
 
 log = logging.getLogger(__name__)
 
 _LEARNED = 512
 
-StagerOf = Callable[[SparkSession, UserEngine], plans.Stager]
+StagerOf = Callable[[UserEngine], ProcessStager]
 """Makes what puts tables into a process's inbox."""
 
 
@@ -70,7 +71,7 @@ class _Stager:
     """Stages for the process that is in use; there is none while a plan is only checked."""
 
     def __init__(self) -> None:
-        self.inner: plans.Stager | None = None
+        self.inner: ProcessStager | None = None
 
     def __getattr__(self, name: str) -> Any:
         if self.inner is None:
@@ -127,7 +128,7 @@ class Elsewhere:
         def once(engine: str) -> None:
             stager = _Stager()
             with self._using(engine) as use:
-                stager.inner = self._side.stager_of(self._session, use.engine)
+                stager.inner = self._side.stager_of(use.engine)
                 rewritten = plans.rewrite_analysis(request, self._context(stager))
                 if rewritten.request is None:
                     found.append(self._pb.AnalyzePlanResponse(**rewritten.answer))
@@ -183,8 +184,11 @@ class Elsewhere:
 
     def _stream(self, use: InUse, plan: Any, operation: Operation) -> Iterator[tuple[bytes, bool]]:
         stager = _Stager()
-        stager.inner = self._side.stager_of(self._session, use.engine)
+        stager.inner = self._side.stager_of(use.engine)
+        # The stager keeps what it staged in place for as long as it lives.
+        operation.on_stop(stager.inner.cancel)
         staged = plans.rewrite(plan, self._context(stager)).staged()
+        operation.on_stop(None)
         try:
             use.mirror.create_views(use, staged.views)
             stopping = _Stopping(operation)

@@ -46,7 +46,9 @@ def recorded(
         failure = error(ErrorCode.USER_CANCELED, "the operation was canceled")
         raise
     except SparkFailure as exc:
-        failure = error(ErrorCode.EVALUATION_FAILED, exc.short_message)
+        # The message may hold values of the caller's rows, and others read the history too.
+        kind = exc.error_class or (exc.classes[0] if exc.classes else "an error")
+        failure = error(ErrorCode.EVALUATION_FAILED, f"{kind} of {engine}")
         if exc.error_class == "OPERATION_CANCELED":
             failure = error(ErrorCode.USER_CANCELED, "the operation was canceled")
         elif moves and (lacking := gap(exc)) is not None:
