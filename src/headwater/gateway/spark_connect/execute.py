@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headwater.errors import HeadwaterError
+from headwater.errors import ErrorCode, HeadwaterError
 from headwater.gateway.spark_connect import plans
 from headwater.gateway.spark_connect.analyze import Analysis
 from headwater.gateway.spark_connect.commands import (
@@ -202,7 +202,13 @@ class Execution:
                     told = spark_rows(parsed, found, self._session)
                     self._answer(local_relation(told, self._pb))
                     return
-        self._elsewhere(plan)
+        try:
+            self._elsewhere(plan)
+        except HeadwaterError as failure:
+            # A misspelt word is a mistake, not something that is lacking.
+            if failure.code is ErrorCode.NOT_SUPPORTED and relation.HasField("sql"):
+                statements.parse(Text(relation.sql.query), self._session)
+            raise
 
     def _answer(self, relation: Any) -> None:
         result = self._pb.ExecutePlanResponse.SqlCommandResult(relation=relation)
