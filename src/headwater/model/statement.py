@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -46,11 +47,26 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class FileInput:
+    """Rows that a statement reads under a name of its own: Parquet files that the server wrote.
+
+    `schema` is their pyarrow schema; `files` lie where the engine may read, in its spool.
+    """
+
+    schema: Any
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL text with its positional parameters (Python values), exactly as the client sent it."""
+    """SQL text with its positional parameters (Python values), exactly as the client sent it.
+
+    `inputs` are rows that came along, by the plain names that the text has for them.
+    """
 
     text: str
     parameters: tuple[Any, ...] = ()
+    inputs: Mapping[str, FileInput] = field(default_factory=dict)
 
 
 class QueryState(StrEnum):

@@ -1,12 +1,37 @@
-"""Commits rows that a user process computed: a governed write like any other, in one commit."""
+"""Commits rows that a user process computed: a governed write like any other, in one commit.
+
+The rows are put into Parquet files of the server's own; then a statement of Spark SQL takes them
+from there, through the whole pipeline: decided, audited, checked, retried, recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import errno
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headwater.catalog.catalog import Catalog
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.model.identifiers import TableIdentifier, parse_namespace
+from headwater.model.statement import Dialect, FileInput, Session, Statement
+from headwater.query.linking import quoted
+from headwater.query.names import split_name
+from headwater.query.query import Query
+from headwater.query.service import QueryService
+from headwater.query.session import PARTITION_OVERWRITE_MODE
 from headwater.sql.statements import Name, PartitionField, SortField
+
+SOURCE = "hw_source"
+"""What a statement calls the rows of its only source."""
+
+_ROW_GROUP = 128 * 1024
+_TRANSFORMS = {"year": "years", "month": "months", "day": "days", "hour": "hours"}
 
 
 class WriteMode(StrEnum):
@@ -49,3 +74,161 @@ class WriteTarget:
     comment: str | None = None
     format: str = "parquet"
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+class ArrowWrites:
+    """Writes rows of user processes to tables of the catalog, as their caller."""
+
+    def __init__(
+        self, queries: QueryService, catalog: Catalog, uploads: Path, most_bytes: int
+    ) -> None:
+        self._queries = queries
+        self._catalog = catalog
+        self._uploads = uploads
+        self._most_bytes = most_bytes
+
+    def write(
+        self,
+        session: Session,
+        target: WriteTarget,
+        sources: Mapping[str, tuple[pa.Schema, Iterable[pa.RecordBatch]]],
+    ) -> Query | None:
+        """Commits the rows; the statement that did it, or None when there was nothing to do.
+
+        Nothing is committed when reading a source fails. Raises the statement's error.
+        """
+        session = replace(session, dialect=Dialect.SPARK, schema=session.schema or "default")
+        if self._is_done(target, session):
+            return None
+        inputs: dict[str, FileInput] = {}
+        try:
+            for name, (schema, batches) in sources.items():
+                inputs[name] = self._spool(schema, batches)
+            only = next(iter(inputs.values())).schema if len(inputs) == 1 else None
+            text = self._statement(target, session, only)
+            if target.mode is WriteMode.OVERWRITE_PARTITIONS:
+                properties = {**session.properties, PARTITION_OVERWRITE_MODE: "dynamic"}
+                session = replace(session, properties=properties)
+            query = self._queries.submit(session, Statement(text, (), inputs))
+            query.finish()
+        finally:
+            for spooled in inputs.values():
+                for file in spooled.files:
+                    Path(file).unlink(missing_ok=True)
+        if query.error is not None:
+            raise query.error
+        return query
+
+    def _is_done(self, target: WriteTarget, session: Session) -> bool:
+        """Looks before any row is computed whether the target lets the write begin."""
+        if target.table is None:
+            return False
+        exists = self._exists(target.table, session)
+        if target.must_exist and not exists:
+            raise error(
+                ErrorCode.TABLE_NOT_FOUND,
+                f"table {target.table} does not exist",
+                hint="make it with CREATE TABLE, writeTo(…).create() or saveAsTable",
+            )
+        if exists and target.mode in (WriteMode.ERROR_IF_EXISTS, WriteMode.CREATE):
+            raise error(ErrorCode.TABLE_ALREADY_EXISTS, f"table {target.table} already exists")
+        return exists and target.mode is WriteMode.IGNORE
+
+    def _exists(self, name: Name, session: Session) -> bool:
+        """Only for choosing a statement, which is decided on its own: no answer is told."""
+        _, schema, table = split_name(name, session)
+        identifier = TableIdentifier(parse_namespace(schema), table)
+        return self._catalog.resolve(identifier.namespace, identifier.name) is not None
+
+    def _statement(self, target: WriteTarget, session: Session, schema: pa.Schema | None) -> str:
+        if target.statement is not None:
+            return target.statement
+        assert target.table is not None, "a path is written by the user process"
+        table = ".".join(quoted(part) for part in target.table.parts)
+        rows = f"SELECT * FROM {quoted(SOURCE)}"
+        exists = self._exists(target.table, session)
+        creates = not target.must_exist and (
+            not exists or target.mode in (WriteMode.OVERWRITE, WriteMode.CREATE_OR_REPLACE)
+        )
+        if creates or target.mode is WriteMode.REPLACE:
+            verb = "CREATE OR REPLACE TABLE" if exists else "CREATE TABLE"
+            if target.mode is WriteMode.IGNORE:
+                verb = "CREATE TABLE IF NOT EXISTS"
+            return f"{verb} {table} USING iceberg{_clauses(target)} AS {rows}"
+        columns = target.columns
+        if target.by_name and schema is not None:
+            columns = tuple(schema.names)
+            rows = f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(SOURCE)}"
+        named = "" if columns is None else f" ({', '.join(quoted(c) for c in columns)})"
+        match target.mode:
+            case WriteMode.OVERWRITE | WriteMode.OVERWRITE_PARTITIONS:
+                return f"INSERT OVERWRITE {table}{named} {rows}"
+            case WriteMode.OVERWRITE_WHERE:
+                return f"INSERT INTO {table}{named} REPLACE WHERE {target.condition} {rows}"
+        return f"INSERT INTO {table}{named} {rows}"
+
+    def _spool(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> FileInput:
+        path = self._uploads / f"{secrets.token_hex(16)}.parquet"
+        try:
+            with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer:
+                waiting: list[pa.RecordBatch] = []
+                rows = 0
+                for batch in batches:
+                    waiting.append(batch)
+                    rows += batch.num_rows
+                    if rows >= _ROW_GROUP:
+                        writer.write_table(pa.Table.from_batches(waiting, schema))
+                        waiting, rows = [], 0
+                        if path.stat().st_size > self._most_bytes:
+                            raise error(
+                                ErrorCode.EXCEEDED_RESULT_SIZE,
+                                f"the rows take more than {self._most_bytes >> 20} MiB",
+                                hint="write them in parts, or raise user_engines.disk_bytes",
+                            )
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+        except OSError as failure:
+            path.unlink(missing_ok=True)
+            if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise error(
+                    ErrorCode.DISK_FULL, "no space is left for the rows to write"
+                ) from failure
+            raise
+        except pa.ArrowException as failure:
+            path.unlink(missing_ok=True)
+            raise error(
+                ErrorCode.NOT_SUPPORTED,
+                "the rows have a type that tables cannot hold",
+                hint="cast intervals and the like to strings first",
+            ) from failure
+        except (HeadwaterError, GeneratorExit):
+            path.unlink(missing_ok=True)
+            raise
+        return FileInput(schema, (str(path),))
+
+
+def _clauses(target: WriteTarget) -> str:
+    """PARTITIONED BY, COMMENT and TBLPROPERTIES of a new table."""
+    found = ""
+    if target.partitioning:
+        found += f" PARTITIONED BY ({', '.join(_partition(p) for p in target.partitioning)})"
+    if target.comment is not None:
+        found += f" COMMENT {_text(target.comment)}"
+    if target.properties:
+        pairs = (f"{_text(key)} = {_text(value)}" for key, value in target.properties.items())
+        found += f" TBLPROPERTIES ({', '.join(pairs)})"
+    return found
+
+
+def _partition(field_: PartitionField) -> str:
+    column = ".".join(quoted(part) for part in field_.column.split("."))
+    name, _, size = field_.transform.partition("[")
+    if name == "identity":
+        return column
+    if size:
+        return f"{name}({int(size.removesuffix(']'))}, {column})"
+    return f"{_TRANSFORMS[name]}({column})"
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

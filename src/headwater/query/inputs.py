@@ -24,4 +24,8 @@ class Inputs:
 
     def tables(self, relations: Iterable[InputRelation]) -> dict[str, pa.Table]:
         """The tables of the relations that the bound statement still reads."""
-        return {relation.name: self.builders[relation.name]() for relation in relations}
+        return {
+            relation.name: self.builders[relation.name]()
+            for relation in relations
+            if not relation.files
+        }

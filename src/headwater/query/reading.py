@@ -17,7 +17,8 @@ from headwater.sql.bind import bind
 def resolver(work: Work, inputs: Inputs) -> QueryResolver:
     """The resolver of the statement's caller."""
     viewer = Viewer(work.parts, work.request)
-    return QueryResolver(work.parts, work.request, work.session, viewer, inputs)
+    given = work.statement.inputs
+    return QueryResolver(work.parts, work.request, work.session, viewer, inputs, given=given)
 
 
 def bind_query(work: Work, tree: exp.Expr) -> Work:

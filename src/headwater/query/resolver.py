@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from headwater.catalog.entries import ObjectKind
 from headwater.catalog.schema import resolve_snapshot
@@ -15,14 +16,14 @@ from headwater.model.identifiers import (
     namespace_text,
     parse_namespace,
 )
-from headwater.model.statement import Dialect, Session
+from headwater.model.statement import Dialect, FileInput, Session
 from headwater.query.inputs import Inputs
 from headwater.query.metadata_tables import metadata_table, split_metadata_name
 from headwater.query.names import existing, split_name
 from headwater.query.system_tables import find_system_table
 from headwater.query.viewer import SystemTable, Viewer
 from headwater.query.work import Parts
-from headwater.sql.relations import Relation, ScanRelation, ViewRelation
+from headwater.sql.relations import InputRelation, Relation, ScanRelation, ViewRelation
 from headwater.sql.statements import Name
 
 _DEEPEST_VIEW = 32
@@ -32,7 +33,8 @@ _DEEPEST_VIEW = 32
 class QueryResolver:
     """Resolves names for one caller; inside a view, for the view's definer on the caller's behalf.
 
-    `via` is the view being expanded, `depth` how many views lie around it.
+    `via` is the view being expanded, `depth` how many views lie around it; `given` are the rows
+    that came with the statement.
     """
 
     parts: Parts
@@ -42,6 +44,7 @@ class QueryResolver:
     inputs: Inputs
     via: TableIdentifier | None = None
     depth: int = 0
+    given: Mapping[str, FileInput] = field(default_factory=dict)
 
     def relation(self, name: Name, at: SnapshotRef) -> Relation:
         """What a name stands for; see `headwater.sql.relations.Resolver`."""
@@ -54,6 +57,10 @@ class QueryResolver:
 
     def _relation(self, name: Name, at: SnapshotRef) -> Relation:
         catalog, schema, table = split_name(name, self.session)
+        if self.via is None and table in self.given and schema == self.session.schema:
+            # A plain name: the binder has completed it.
+            own = self.given[table]
+            return InputRelation(table, own.schema, own.files)
         made_up = find_system_table(catalog, schema, table, name)
         if made_up is not None:
             return self._system(made_up, at)

@@ -23,10 +23,14 @@ class ScanRelation:
 
 @dataclass(frozen=True, slots=True)
 class InputRelation:
-    """An Arrow table that the plan carries under `name`, such as information_schema.columns."""
+    """An Arrow table that the plan carries under `name`, such as information_schema.columns.
+
+    With `files`, its rows lie in these Parquet files of the server's own instead.
+    """
 
     name: str
     schema: pa.Schema
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sqlglot import exp
 from headwater.model.scan import GovernedScan, ScanColumn
 from headwater.sql.masks import mask
 from headwater.sql.prune import prune
-from headwater.sql.relations import Bound, Leaf, ScanRelation
+from headwater.sql.relations import Bound, InputRelation, Leaf, ScanRelation
 from headwater.sql.trees import engine_expression, guarded
 from headwater.sql.types import data_type
 
@@ -55,7 +55,7 @@ def _govern(bound: Bound, query_key: str) -> exp.Expr:
             continue
         relation = leaf_of.relation
         if not isinstance(relation, ScanRelation):
-            table.set("this", exp.to_identifier(relation.name, quoted=True))
+            table.set("this", _input(relation))
         elif not relation.scan.is_restricted:
             query = scan_query(relation.scan, used[leaf_of.key], query_key)
             replacement = exp.Subquery(this=query)
@@ -70,6 +70,13 @@ def _govern(bound: Bound, query_key: str) -> exp.Expr:
         else:
             with_.set("expressions", [*barriers, *with_.expressions])
     return tree
+
+
+def _input(relation: InputRelation) -> exp.Expr:
+    if not relation.files:
+        return exp.to_identifier(relation.name, quoted=True)
+    files = [exp.Literal.string(file) for file in relation.files]
+    return exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=files)])
 
 
 def columns_in_use(tree: exp.Expr, leaves: dict[str, Leaf]) -> dict[str, list[str]]:

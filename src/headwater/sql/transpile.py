@@ -43,8 +43,11 @@ _QUERIES = frozenset(
 """Classes of nodes of a statement around its expressions."""
 
 _OWN_FUNCTIONS = frozenset(
-    {"error", "iceberg_scan", "range", "generate_series", "struct_extract_at", "make_timestamp_ns"}
-)
+    {
+        "error", "iceberg_scan", "range", "generate_series", "read_parquet", "struct_extract_at",
+        "make_timestamp_ns",
+    }
+)  # fmt: skip
 """Functions that only our own rewriting writes; a user's call of them was refused when bound."""
 
 
@@ -59,5 +62,9 @@ def _check(node: exp.Expr) -> None:
         allowed = kind in _QUERIES or kind in EXPRESSIONS
     if isinstance(node, exp.Table) and isinstance(node.this, exp.Func):
         allowed = isinstance(node.this, exp.Anonymous) and node.this.name.lower() in _OWN_FUNCTIONS
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "read_parquet":
+        allowed = isinstance(node.parent, exp.Table) and all(
+            isinstance(part, exp.Array | exp.Literal) for part in list(node.walk())[1:]
+        )
     if not allowed:
         raise error(ErrorCode.INTERNAL_ERROR, f"{kind} must not reach the engine")

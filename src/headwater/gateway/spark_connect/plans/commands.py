@@ -22,11 +22,8 @@ from headwater.gateway.spark_connect.plans.sql_text import check_tree, emit, par
 from headwater.gateway.spark_connect.plans.views import add_view
 from headwater.gateway.spark_connect.plans.walk import check_fields
 from headwater.gateway.spark_connect.protocol import messages
-from headwater.query.arrow_writes import WriteMode, WriteTarget
+from headwater.query.arrow_writes import SOURCE, WriteMode, WriteTarget
 from headwater.sql.statements import PartitionField
-
-SOURCE = "hw_source"
-"""What a write calls the rows of its only source."""
 
 
 def rewrite_command(plan: Message, context: PlanContext) -> RewrittenPlan:

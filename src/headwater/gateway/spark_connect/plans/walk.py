@@ -198,7 +198,7 @@ class Walk:
             return
         name = table_name(parts)
         self.tables[name] = None
-        target = _under_alias(relation, parts[-1]) if alias else relation
+        target = _under_alias(relation, parts) if alias else relation
 
         def fill(filling: Filling) -> None:
             staged = filling.table(name, at, names)
@@ -213,7 +213,7 @@ class Walk:
         self, relation: Message, view: SessionView, names: Names, *, alias: bool
     ) -> None:
         self.only_tables = False
-        target = _under_alias(relation, view.name) if alias else relation
+        target = _under_alias(relation, (view.name,)) if alias else relation
         target.CopyFrom(view.relation)
         self.inlined += 1
         _renumber(target, self.inlined << 40)
@@ -297,13 +297,14 @@ def _shape(descriptor: Message) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _under_alias(relation: Message, alias: str) -> Message:
+def _under_alias(relation: Message, name: tuple[str, ...]) -> Message:
     """Turns a relation into an alias of an empty one, which is returned; its id stays."""
     common = messages().RelationCommon()
     common.CopyFrom(relation.common)
     relation.Clear()
     relation.common.CopyFrom(common)
-    relation.subquery_alias.alias = alias
+    relation.subquery_alias.alias = name[-1]
+    relation.subquery_alias.qualifier.extend(name[:-1])
     found: Message = relation.subquery_alias.input
     return found
 
