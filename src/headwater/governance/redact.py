@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from sqlglot.dialects import DuckDB
@@ -33,8 +34,13 @@ def redacted(text: str) -> str:
     Values can be personal data. Text that is not SQL is not kept at all.
     """
     if len(text) > _LONGEST:
-        text = text[:_LONGEST].rsplit(None, 1)[0]
-        return redacted(text) + " …"
+        return _redacted(text[:_LONGEST].rsplit(None, 1)[0]) + " …"
+    return _redacted(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _redacted(text: str) -> str:
+    """The audit log and the history ask for the same statement's text, moments apart."""
     try:
         tokens = DuckDB().tokenize(text)
     except SqlglotError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,12 +68,17 @@ def _ms(seconds: float | None) -> int | None:
 class History:
     """The table `query_history`; survives restarts.
 
-    Rows are written through `afterwards`; reading waits for what was added to it before.
+    What is noted is written by `write`, which `afterwards` calls after each of its batches: a
+    statement that began and ended within one batch costs a single row. Reading waits for it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.afterwards = Afterwards()
+        self._guard = threading.Lock()
+        self._writing = threading.Lock()
+        self._begun: dict[str, tuple[Query, str]] = {}
+        self._ended: dict[str, Query] = {}
+        self.afterwards = Afterwards(self.write)
 
     def recover(self) -> int:
         """Marks the statements that were running when the server died as failed; how many."""
@@ -87,20 +93,37 @@ class History:
                 finished_ms=_ms(time.time()),
             )
         )
+        self.write()
         with self._database.write() as connection:
             return connection.execute(change).rowcount
 
     def started(self, query: Query, text: str) -> None:
-        """Writes the first form of a statement's row; `text` is already redacted."""
-        with self._database.write() as connection:
-            connection.execute(query_history.insert().values(**_row(query), text=text))
+        """Notes a statement's beginning, for its row's first form; `text` is already redacted."""
+        with self._guard:
+            self._begun[query.id] = (query, text)
 
     def ended(self, query: Query) -> None:
-        """Writes the final form; the row may be missing when the metastore failed at the start."""
-        row = _row(query)
-        change = query_history.update().where(query_history.c.id == row.pop("id")).values(**row)
-        with self._database.write() as connection:
-            connection.execute(change)
+        """Notes a statement's end, for its row's final form."""
+        with self._guard:
+            self._ended[query.id] = query
+
+    def write(self) -> None:
+        """Writes what was noted, in one transaction; what the metastore refuses is lost."""
+        with self._writing:
+            with self._guard:
+                begun, self._begun = self._begun, {}
+                # An end is never written before its beginning, which may have been noted later.
+                ended, self._ended = self._ended, {}
+            if not begun and not ended:
+                return
+            new = [{**_row(query), "text": text} for query, text in begun.values()]
+            changed = [_row(query) for name, query in ended.items() if name not in begun]
+            with self._database.write() as connection:
+                if new:
+                    connection.execute(query_history.insert(), new)
+                for row in changed:
+                    key = query_history.c.id == row.pop("id")
+                    connection.execute(query_history.update().where(key).values(**row))
 
     def entries(
         self,

@@ -72,12 +72,13 @@ class Pipeline:
             )
         query.settle(failure)
         ticket.leave()
-        if work.writing is None and work.plan is not None:
+        reads = work.writing is None and work.plan is not None
+        if reads:
             # A reader need not wait for the books; what allowed the reading is in them already.
             query.end()
-            afterwards.add(lambda: self._account(work))
-        else:
-            self._account(work)
+        afterwards.add(lambda: self._account(work))
+        if not reads:
+            afterwards.flush()
             query.end()
 
     def _note_start(self, query: Query) -> None:

@@ -133,6 +133,11 @@ class Query:
         """How many pages (record batches) of the result can be read now."""
         return self._results.pages_ready if self._results else 0
 
+    @property
+    def held_bytes(self) -> int:
+        """Arrow bytes of the result so far."""
+        return self._results.bytes if self._results else 0
+
     def page(self, index: int) -> pa.RecordBatch | None:
         """Page `index` (from 0), or None when it does not exist (yet)."""
         self._last_seen = time.monotonic()

@@ -18,6 +18,7 @@ from headwater.query.history import History
 from headwater.query.query import Query
 from headwater.query.queue import FairQueue, Ticket
 from headwater.query.session import effective_limits, with_properties
+from headwater.query.threads import Threads
 from headwater.settings import Settings
 
 _TICK_SECONDS = 0.5
@@ -48,6 +49,7 @@ class QueryService:
         self._queries: dict[str, Query] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
+        self._threads = Threads("query")
         self._stopping = threading.Event()
         self._watch = threading.Thread(target=self._watcher, name="query-watch", daemon=True)
 
@@ -87,10 +89,7 @@ class QueryService:
             self._remember(query)
             return query
         self._remember(query)
-        thread = threading.Thread(
-            target=self._run, args=(query, ticket), name=f"query-{number}", daemon=True
-        )
-        thread.start()
+        self._threads.run(lambda: self._run(query, ticket))
         return query
 
     def run(self, session: Session, text: str, *parameters: object) -> Query:

@@ -46,9 +46,10 @@ def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
     )
     app.state.parts = parts
     problems.install(app)
+    # Routes are tried in their order, and the gateways' are asked for most.
+    app.router.routes.extend(gateways)
     for module in _ROUTERS:
         app.include_router(module.router, prefix="/api/v1")
-    app.router.routes.extend(gateways)
 
     @app.get("/api/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:

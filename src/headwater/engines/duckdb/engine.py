@@ -41,6 +41,8 @@ from headwater.storage.credentials import EngineStorage
 
 log = logging.getLogger(__name__)
 
+_AWAKE_SECONDS = 2.0
+
 INTERRUPT_SECONDS = 2.0
 """How long a worker may take to react to an interrupt before it is killed."""
 
@@ -277,7 +279,7 @@ class _Run:
         self._reason: ErrorCode | None = None
         self._finished = finished
         self._guard = threading.Lock()
-        self._oom_kills = _oom_kills()
+        self._oom_kills = _oom_kills_lately()
 
     def begin(self, messages: Sequence[Message]) -> None:
         """Sends the statement to the worker, unless it was stopped before."""
@@ -455,6 +457,7 @@ class _Watchdog:
         self._changed = threading.Condition()
         self._runs: list[_Run] = []
         self._stopped = False
+        self._asleep = False
         self._thread = threading.Thread(target=self._watch, name="engine watchdog", daemon=True)
 
     def start(self) -> None:
@@ -469,7 +472,7 @@ class _Watchdog:
     def watch(self, run: _Run) -> None:
         with self._changed:
             self._runs.append(run)
-            if len(self._runs) == 1:
+            if self._asleep:
                 self._changed.notify_all()
 
     def forget(self, run: _Run) -> None:
@@ -478,13 +481,21 @@ class _Watchdog:
                 self._runs.remove(run)
 
     def _watch(self) -> None:
+        last = 0.0
         while True:
+            now = time.monotonic()
             with self._changed:
-                self._changed.wait(0.1 if self._runs else None)
+                # Between statements in quick succession it stays awake: waking it costs each of
+                # them more than a look now and then.
+                self._asleep = not self._runs and now - last > _AWAKE_SECONDS
+                self._changed.wait(None if self._asleep else 0.1)
+                self._asleep = False
                 if self._stopped:
                     return
                 runs = list(self._runs)
             now = time.monotonic()
+            if runs:
+                last = now
             for run in runs:
                 if run.kill_at is not None and now >= run.kill_at and run.worker is not None:
                     log.warning("%s does not react and is killed", run.worker.name)
@@ -502,6 +513,24 @@ def _stream_of(table: pa.Table) -> memoryview:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return memoryview(sink.getvalue())
+
+
+class _OomKills:
+    """The count as it was a second ago at most: reading it takes longer than sending a statement.
+
+    A kill within that second is blamed on the statement that then dies, as most of them are.
+    """
+
+    read_at = float("-inf")
+    count = 0
+
+
+def _oom_kills_lately() -> int:
+    """`_oom_kills`, read anew once a second."""
+    now = time.monotonic()
+    if now - _OomKills.read_at > 1.0:
+        _OomKills.read_at, _OomKills.count = now, _oom_kills()
+    return _OomKills.count
 
 
 def _oom_kills() -> int:

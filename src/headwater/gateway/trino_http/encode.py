@@ -2,16 +2,19 @@
 
 The types are those that leave an engine (`headwater.engines`). Each column becomes a string array
 of JSON texts, the columns are joined into rows and the rows into one text: no Python object is made
-for a value, except for types that Arrow cannot print.
+for a value, except for types that Arrow cannot print. A handful of rows goes the other way round,
+for calling a kernel takes longer than making a few objects.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -20,6 +23,7 @@ _NEEDS_ESCAPE = '["\\\\\\x00-\\x1f]'
 _CONTROL = "[\\x00-\\x1f]"
 _SHORT_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _NANOSECONDS_A_DAY = 86_400 * 10**9
+_FEW_ROWS = 32
 
 
 def rows_text(batch: pa.RecordBatch, *, parametric_datetime: bool = True) -> bytes:
@@ -29,6 +33,11 @@ def rows_text(batch: pa.RecordBatch, *, parametric_datetime: bool = True) -> byt
     """
     if batch.num_rows == 0:
         return b""
+    if batch.num_rows <= _FEW_ROWS:
+        columns = [
+            _few_values(column, parametric_datetime=parametric_datetime) for column in batch.columns
+        ]
+        return orjson.dumps(list(zip(*columns, strict=True)))[1:-1]
     texts = []
     for column in batch.columns:
         if not parametric_datetime:
@@ -39,6 +48,32 @@ def rows_text(batch: pa.RecordBatch, *, parametric_datetime: bool = True) -> byt
     joined: Any = pc.binary_join(whole, "],[")
     text: bytes = joined[0].as_buffer().to_pybytes()
     return b"[" + text + b"]"
+
+
+def _few_values(array: Any, *, parametric_datetime: bool) -> list[Any]:
+    """A short column's values as orjson takes them; the same JSON as `json_text` makes."""
+    kind = array.type
+    try:
+        if pt.is_integer(kind) or pt.is_boolean(kind) or pt.is_string(kind):
+            plain: list[Any] = array.to_pylist()
+            return plain
+        if pt.is_decimal(kind):
+            return [None if value is None else f"{value:f}" for value in array.to_pylist()]
+        if pt.is_date(kind):
+            return [None if value is None else value.isoformat() for value in array.to_pylist()]
+        if pt.is_float64(kind):
+            return [_number(value) for value in array.to_pylist()]
+    except (ValueError, OverflowError):
+        pass  # a date that Python has not, text that is not UTF-8: Arrow prints them
+    if not parametric_datetime:
+        array = pc.cast(array, _milliseconds(kind), safe=False)
+    return [orjson.Fragment(text) for text in json_text(array).to_pylist()]
+
+
+def _number(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def json_text(array: Any) -> Any:

@@ -34,6 +34,9 @@ _GRACE_SECONDS = 0.01
 
 _MAX_ROWS_AT_ONCE = 65_536
 
+_FEW_BYTES = 16 * 1024
+"""Of a finished result: encoding it takes less than handing it to a thread."""
+
 _STATES = {
     QueryState.QUEUED: "QUEUED",
     QueryState.PLANNING: "PLANNING",
@@ -88,7 +91,10 @@ class Reader:
             if token != self._token + 1 or not self._more:
                 return None
             await self._changed(query, seconds)
-            reply = await run_in_threadpool(self._next, query, token, target_bytes, base)
+            if query.state.is_final and query.held_bytes <= _FEW_BYTES:
+                reply = self._next(query, token, target_bytes, base)
+            else:
+                reply = await run_in_threadpool(self._next, query, token, target_bytes, base)
             self._token, self._more = token, reply.more
             self._last = reply if token > FIRST_TOKEN else None
             if not reply.more:
@@ -100,8 +106,10 @@ class Reader:
         changed = asyncio.Event()
 
         def tell() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(changed.set)
+            # Only for what ends a wait below: each wake takes the interpreter from the statement.
+            if query.state.is_final or query.pages_ready > self._page:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(changed.set)
 
         stop = query.watch(tell)
         try:

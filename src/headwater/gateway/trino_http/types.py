@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -125,9 +126,15 @@ def without_precision(kind: TrinoType) -> TrinoType:
 
 
 def columns(schema: pa.Schema, *, parametric_datetime: bool) -> list[dict[str, Any]]:
-    """The `columns` array of a `QueryResults` document."""
+    """The `columns` array of a `QueryResults` document; shared, not to be changed."""
+    return _columns(schema.serialize().to_pybytes(), parametric_datetime)
+
+
+@lru_cache(maxsize=256)
+def _columns(serialized: bytes, parametric_datetime: bool) -> list[dict[str, Any]]:
+    """By the schema's bytes: two schemas count as equal although their metadata differ."""
     result = []
-    for field in schema:
+    for field in pa.ipc.read_schema(pa.py_buffer(serialized)):
         kind = field_type(field)
         if not parametric_datetime:
             kind = without_precision(kind)
