@@ -11,7 +11,7 @@ import orjson
 import sqlalchemy
 
 from headwater.catalog import records
-from headwater.catalog.commits import Committer, Step, snapshot_details
+from headwater.catalog.commits import Committer, Decided, Step, snapshot_details
 from headwater.catalog.creation import new_table, staged_table
 from headwater.catalog.entries import (
     LoadedTable,
@@ -29,7 +29,7 @@ from headwater.catalog.events import (
     read_events,
     write_event,
 )
-from headwater.catalog.manifests import check_snapshot_files
+from headwater.catalog.manifests import CheckedLists, check_snapshot_files
 from headwater.catalog.names import check_name
 from headwater.catalog.namespaces import Namespaces
 from headwater.catalog.objects import Objects, State, remove_object, rename_object
@@ -65,6 +65,7 @@ class Catalog:
         self._namespaces = Namespaces(database, journal)
         self._objects = Objects(database)
         self._committer = Committer(database, warehouse, journal, self._objects)
+        self._checked = CheckedLists()
 
     # --- namespaces -----------------------------------------------------------------------------
 
@@ -178,13 +179,14 @@ class Catalog:
         receipt: Receipt | None = None,
         *,
         foreign: bool = False,
+        decided: Decided | None = None,
     ) -> LoadedTable:
         """Applies updates to a table; with `assert-create`, makes the table that was staged.
 
-        `foreign`: see `commit_all`.
+        `foreign` and `decided`: see `commit_all`.
         """
         change = TableChange(identifier, requirements, updates)
-        return self.commit_all([change], actor, receipt, foreign=foreign)[0]
+        return self.commit_all([change], actor, receipt, foreign=foreign, decided=decided)[0]
 
     def commit_all(
         self,
@@ -193,11 +195,14 @@ class Catalog:
         receipt: Receipt | None = None,
         *,
         foreign: bool = False,
+        decided: Decided | None = None,
     ) -> list[LoadedTable]:
         """Applies changes to several tables, all or none; each table at most once.
 
         `foreign` says that files were written by a client that is not ours: then every file that a
         new snapshot names must lie in its own table, or our engine would read others' for it.
+        `decided` writes the audit events of what allowed the changes; not for changes that make
+        tables, whose events must be there before.
         """
         identifiers = [change.identifier for change in changes]
         if len(set(identifiers)) < len(identifiers):
@@ -209,6 +214,7 @@ class Catalog:
             lambda: [self._plan(change, foreign) for change in changes],
             actor,
             receipt,
+            decided,
         )
         return [_table(state) for state in states]
 
@@ -392,8 +398,8 @@ class Catalog:
         new = [snapshot_id for snapshot_id in found if snapshot_id not in known]
         if new:
             with well_formed("a snapshot"):
-                self.warehouse.check_table(step.metadata)
-            check_snapshot_files(self.warehouse, step.metadata, new)
+                self.warehouse.check_table(step.metadata, base=base)
+            check_snapshot_files(self.warehouse, step.metadata, new, self._checked)
 
     def _planned(self, change: TableChange) -> Step:
         try:

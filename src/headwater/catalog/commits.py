@@ -41,6 +41,9 @@ from headwater.model.principal import Actor
 from headwater.storage.warehouse import Warehouse
 from headwater.store.database import Database
 
+Decided = Callable[[Connection], None]
+"""Writes the audit events of the decisions that allowed a change, in the change's transaction."""
+
 _ATTEMPTS = 5
 _LOCKS = 64
 
@@ -81,6 +84,7 @@ class Committer:
         plan: Callable[[], Sequence[Step]],
         actor: Actor,
         receipt: Receipt | None = None,
+        decided: Decided | None = None,
     ) -> list[State]:
         """Plans and carries out a change; all of its steps or none.
 
@@ -91,7 +95,7 @@ class Committer:
             for attempt in range(_ATTEMPTS):
                 steps = plan()
                 try:
-                    return self._attempt(steps, actor, receipt)
+                    return self._attempt(steps, actor, receipt, decided)
                 except _OvertakenError:
                     time.sleep(0.01 * 2**attempt)
         raise error(
@@ -100,11 +104,19 @@ class Committer:
             hint="load the table again and retry the change",
         )
 
-    def _attempt(self, steps: Sequence[Step], actor: Actor, receipt: Receipt | None) -> list[State]:
+    def _attempt(
+        self,
+        steps: Sequence[Step],
+        actor: Actor,
+        receipt: Receipt | None,
+        decided: Decided | None,
+    ) -> list[State]:
         written: list[str] = []
         try:
             states = [self._prepared(step, written) for step in steps]
             with self._transaction() as connection:
+                if decided is not None:
+                    decided(connection)
                 for step, state in zip(steps, states, strict=True):
                     if not step.unchanged:
                         self._apply(connection, step, state, actor)
@@ -147,7 +159,8 @@ class Committer:
         version = 0 if step.base is None else step.base.version + 1
         location: str = step.metadata["location"]
         with well_formed("the metadata"):
-            self._warehouse.check_table(step.metadata)
+            base = None if step.base is None else step.base.metadata
+            self._warehouse.check_table(step.metadata, base=base)
             content = orjson.dumps(step.metadata)
         if step.adopted is not None:
             uri, content = step.adopted

@@ -15,6 +15,13 @@ from headwater.catalog import records
 from headwater.catalog.names import namespace_key, namespace_of
 from headwater.model.identifiers import Namespace
 from headwater.model.principal import Actor
+from headwater.store.prepared import Prepared
+
+_ADD = Prepared(
+    records.events.insert().returning(records.events.c.sequence),
+    [column.name for column in records.events.c if column.name != "sequence"],
+    json=["details"],
+)
 
 
 class ChangeKind(StrEnum):
@@ -68,24 +75,23 @@ def write_event(
 ) -> ChangeEvent:
     """Puts the event into the outbox and tells the journal, in the change's own transaction."""
     at_ms = int(time.time() * 1000)
-    result = connection.execute(
-        records.events.insert().values(
-            at_ms=at_ms,
-            kind=event.kind.value,
-            object_id=event.object_id,
-            namespace=namespace_key(event.namespace),
-            name=event.name,
-            principal_id=actor.principal_id,
-            request_id=actor.request_id,
-            details=dict(event.details),
-        )
+    rows = _ADD.rows(
+        connection,
+        {
+            "at_ms": at_ms,
+            "kind": event.kind.value,
+            "object_id": event.object_id,
+            "namespace": namespace_key(event.namespace),
+            "name": event.name,
+            "principal_id": actor.principal_id,
+            "request_id": actor.request_id,
+            "details": dict(event.details),
+        },
     )
-    key = result.inserted_primary_key
-    assert key is not None
     written = replace(
         event,
         at_ms=at_ms,
-        sequence=key[0],
+        sequence=rows[0][0],
         principal_id=actor.principal_id,
         request_id=actor.request_id,
     )

@@ -8,7 +8,9 @@ so that what is not understood here is carried along.
 from __future__ import annotations
 
 import io as memory
+import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -240,8 +242,38 @@ def write_manifest_list(
     return uri, taken
 
 
+class CheckedLists:
+    """The manifests of snapshots whose files were all checked, by manifest list; the last few.
+
+    The next commit to a table asks for its parent's. Files never change, so neither does this.
+    """
+
+    def __init__(self, lists: int = 256, longest: int = 4096) -> None:
+        self._lists = lists
+        self._longest = longest
+        self._guard = threading.Lock()
+        self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    def find(self, uri: str) -> frozenset[str] | None:
+        """The manifests that a list named when it was checked, or None when it is not known."""
+        with self._guard:
+            return self._known.get(uri)
+
+    def add(self, uri: str, manifests: frozenset[str]) -> None:
+        """Remembers a list, unless it is very long."""
+        if len(manifests) > self._longest:
+            return
+        with self._guard:
+            self._known[uri] = manifests
+            if len(self._known) > self._lists:
+                self._known.popitem(last=False)
+
+
 def check_snapshot_files(
-    warehouse: Warehouse, metadata: Mapping[str, Any], snapshot_ids: Iterable[int]
+    warehouse: Warehouse,
+    metadata: Mapping[str, Any],
+    snapshot_ids: Iterable[int],
+    checked: CheckedLists | None = None,
 ) -> None:
     """Raises INVALID_LOCATION when a snapshot names any file outside its table's location.
 
@@ -256,11 +288,16 @@ def check_snapshot_files(
             continue
         if "manifest-list" in snapshot:
             warehouse.check_inside(location, snapshot["manifest-list"])
-        known: set[str] = set()
+        known: frozenset[str] | None = frozenset()
         parent = snapshot_by_id(metadata, snapshot.get("parent-snapshot-id") or -1)
         if parent is not None and parent["snapshot-id"] not in snapshot_ids:
-            known = {manifest.path for manifest in read_manifest_list(warehouse.io, parent)}
-        for manifest in read_manifest_list(warehouse.io, snapshot):
+            known = None if checked is None else checked.find(parent.get("manifest-list", ""))
+            if known is None:
+                listed = read_manifest_list(warehouse.io, parent)
+                known = frozenset(manifest.path for manifest in listed)
+        assert known is not None
+        manifests = read_manifest_list(warehouse.io, snapshot)
+        for manifest in manifests:
             warehouse.check_inside(location, manifest.path)
             if manifest.path in known:
                 continue
@@ -269,6 +306,9 @@ def check_snapshot_files(
                 referenced = entry.file.get("referenced_data_file")
                 if referenced:
                     warehouse.check_inside(location, referenced)
+        if checked is not None and "manifest-list" in snapshot:
+            paths = frozenset(manifest.path for manifest in manifests)
+            checked.add(snapshot["manifest-list"], paths)
 
 
 def _read(io: FileIO, uri: str) -> tuple[Any, list[Json]]:

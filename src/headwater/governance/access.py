@@ -13,9 +13,13 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
+
+import orjson
+from sqlalchemy import Connection
 
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import LoadedTable, ObjectKind
@@ -34,6 +38,7 @@ from headwater.governance.resolve import (
     table_not_found,
 )
 from headwater.governance.restrict import Restriction, restrict
+from headwater.governance.sealing import sealed_by
 from headwater.governance.state import PolicyStore, State, Subject
 from headwater.governance.writes import check_columns, refuse_restricted, writable
 from headwater.model.identifiers import CURRENT, SnapshotRef, TableIdentifier
@@ -127,12 +132,12 @@ class Access:
         loaded: LoadedTable,
         path: Path,
         fields: list[dict[str, Any]],
-        schema_key: Any,
         by: tuple[Privilege, ...],
     ) -> Restriction:
-        """`restrict`, remembered for this policy epoch and table state."""
+        """`restrict`, remembered for this policy epoch and these fields of the table."""
         callers = tuple((s.principal.id, s.role, s.active, s.held) for s in subjects)
-        key = (loaded.uuid, loaded.metadata_location, schema_key, path, callers, by)
+        # By the fields and not by the table's state, which every commit changes.
+        key = (loaded.uuid, orjson.dumps(fields), path, callers, by)
         with self._lock:
             if state.epoch != self._epoch or len(self._restrictions) > _CACHE_SIZE:
                 self._restrictions, self._epoch = {}, state.epoch
@@ -349,6 +354,11 @@ class AccessRequest:
             self._access.audit.write(self._pending)
             self._pending = []
 
+    def sealed_by(self) -> AbstractContextManager[Callable[[Connection], None]]:
+        """As `seal`, for a block whose transaction carries the events; see `governance.sealing`."""
+        events, self._pending = self._pending, []
+        return sealed_by(self._access.audit, events)
+
     def forget(self) -> None:
         """Drops the decisions not yet sealed, when they will be taken again."""
         dropped = {event["id"] for event in self._pending}
@@ -438,7 +448,6 @@ class AccessRequest:
                 loaded,
                 path,
                 schema["fields"],
-                schema.get("schema-id"),
                 by,
             )
         except HeadwaterError as exc:

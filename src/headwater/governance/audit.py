@@ -153,6 +153,16 @@ class AuditLog:
         if ticket.failure is not None:
             raise ticket.failure
 
+    def write_missing(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Adds those of the events that are not in the log yet."""
+        entries = [_entry(event) for event in events]
+        with self._database.write() as connection:
+            ids = [entry.columns["id"] for entry in entries]
+            found = select(audit_event.c.id).where(audit_event.c.id.in_(ids))
+            there: set[str] = {row.id for row in connection.execute(found)}
+            missing = [entry for entry in entries if entry.columns["id"] not in there]
+            self._append(connection, missing)
+
     def write_later(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Adds events with the next transaction, within a second; never waits, never fails.
 

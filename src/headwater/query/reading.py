@@ -12,6 +12,7 @@ from headwater.query.resolver import QueryResolver
 from headwater.query.viewer import Viewer
 from headwater.query.work import Work
 from headwater.sql.bind import bind
+from headwater.sql.statements import Query
 
 
 def resolver(work: Work, inputs: Inputs) -> QueryResolver:
@@ -37,6 +38,8 @@ def bind_or_recall(work: Work, tree: exp.Expr) -> Work:
         if bound is not None:
             return replace(work, bound=bound, inputs=Inputs(), tree=bound.tree, sql=known.sql)
         work.request.forget()
+    tree = work.parts.plans.tree(work.text, work.session.dialect, tree)
+    work = replace(work, parsed=Query(tree) if isinstance(work.parsed, Query) else work.parsed)
     inputs = Inputs()
     recorder = Recorder(resolver(work, inputs))
     bound = bind(tree, recorder, session=work.session, parameters=work.parameters)

@@ -25,7 +25,9 @@ class Threads:
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = queue.SimpleQueue()
-            threading.Thread(target=self._serve, args=(inbox,), name=self._name, daemon=True).start()
+            threading.Thread(
+                target=self._serve, args=(inbox,), name=self._name, daemon=True
+            ).start()
         inbox.put(task)
 
     def _serve(self, inbox: queue.SimpleQueue[Task]) -> None:

@@ -88,14 +88,19 @@ class Warehouse:
         return uri
 
     def check_table(
-        self, metadata: Mapping[str, Any], location_of_others: Iterable[str] = ()
+        self,
+        metadata: Mapping[str, Any],
+        location_of_others: Iterable[str] = (),
+        *,
+        base: Mapping[str, Any] | None = None,
     ) -> None:
         """Refuses metadata whose files could lie outside the table's own location.
 
         Looks at `location`, the four path properties, and every file that the metadata names
         (manifest lists, statistics, older metadata files); `location_of_others` are the locations
         of the catalog's other tables and views: none may contain the other. Raises
-        INVALID_LOCATION.
+        INVALID_LOCATION. What `base` names, an earlier state of the table at the same location, was
+        checked when it came.
         """
         location = self.check(metadata.get("location", ""))
         for other in location_of_others:
@@ -109,8 +114,12 @@ class Warehouse:
                     f"{name} is not inside the table's location",
                     hint="leave the property out, or name a folder below the table's location",
                 )
+        known: set[Any] = set()
+        if base is not None and base.get("location") == metadata.get("location"):
+            known.update(uri for uri in _files_named_in(base) if isinstance(uri, str))
         for uri in _files_named_in(metadata):
-            self.check_inside(location, uri)
+            if not isinstance(uri, str) or uri not in known:
+                self.check_inside(location, uri)
 
     def ancestors(self, location: str) -> tuple[str, ...]:
         """The location and every folder above it below the root: what an overlap query looks up."""

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import orjson
 from sqlalchemy import Connection, Executable
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql import ClauseElement
@@ -21,11 +22,18 @@ class Prepared:
     """One statement with named parameters; rows are tuples in the order of its columns.
 
     Values go in and come out unconverted, so only text, numbers and NULL may be among them.
-    `columns` names those that an INSERT sets.
+    `columns` names those that an INSERT sets, `json` those of them that take a JSON value.
     """
 
-    def __init__(self, statement: Executable, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        statement: Executable,
+        columns: Sequence[str] | None = None,
+        *,
+        json: Sequence[str] = (),
+    ) -> None:
         self._statement = statement
+        self._json = frozenset(json)
         compiled: Any = cast(ClauseElement, statement).compile(
             dialect=SQLiteDialect_pysqlite(), column_keys=None if columns is None else [*columns]
         )
@@ -61,4 +69,9 @@ class Prepared:
         return driver.execute(self._text, self._values(parameters)).fetchall()
 
     def _values(self, parameters: Parameters) -> list[Any]:
-        return [parameters[name] for name in self._names]
+        if not self._json:
+            return [parameters[name] for name in self._names]
+        return [
+            orjson.dumps(parameters[name]).decode() if name in self._json else parameters[name]
+            for name in self._names
+        ]

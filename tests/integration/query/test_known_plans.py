@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from headwater.errors import ErrorCode, HeadwaterError
-from headwater.query.plans import plan_key
+from headwater.query.plans import UNPARSED, plan_key
 from headwater.query.query import Query
+from headwater.sql.statements import Query as ParsedQuery
 from platform_fixture import Platform, running_platform
 
+BY_SHAPE = ParsedQuery(UNPARSED)
 SQL = "SELECT id, name FROM s.people ORDER BY id"
 
 
@@ -89,3 +91,33 @@ def test_time_travel_is_looked_up_each_time(platform: Platform) -> None:
     assert platform.rows(admin, moment) == [(2,)]
     platform.run(admin, "INSERT INTO s.people VALUES (3, 'c')")
     assert platform.rows(admin, moment) == [(3,)]
+
+
+def test_queries_that_differ_in_a_number_share_a_plan(platform: Platform) -> None:
+    admin, eve = platform.session(), platform.session("eve")
+    reading = "SELECT name FROM s.people WHERE id = {} ORDER BY 1"
+    assert platform.rows(eve, reading.format(2)) == [("b",)]
+    assert platform.rows(eve, reading.format(3)) == []
+    shared = platform.run(eve, reading.format(77))
+    assert sql_of(platform, shared) is not None
+    assert platform.parts.plans.parse(reading.format(78), shared.session.dialect) == BY_SHAPE
+    # its answer, decision and audit rows are its own
+    assert len(shared.decisions) == 1
+    platform.run(admin, "INSERT INTO s.people VALUES (77, 'c'), (1234567890123, 'd')")
+    assert platform.rows(eve, reading.format(77)) == [("c",)]
+    assert platform.rows(eve, reading.format(2)) == [("b",)]
+    assert platform.rows(eve, reading.format(1)) == [("a",)]  # twice in its text: a plan of its own
+    assert platform.rows(eve, reading.format(1234567890123)) == [("d",)]
+    platform.run(admin, "CREATE ROW FILTER f ON lake.s.people USING (id <> 77) TO USER eve")
+    assert platform.rows(eve, reading.format(77)) == []
+    assert platform.rows(admin, reading.format(77)) == [("c",)]
+    assert platform.rows(eve, reading.format(2)) == [("b",)]
+    assert platform.rows(eve, reading.format(77)) == []
+    platform.run(admin, "REVOKE SELECT ON TABLE lake.s.people FROM USER eve")
+    with pytest.raises(HeadwaterError) as refused:
+        platform.run(eve, reading.format(2))
+    assert refused.value.code is ErrorCode.TABLE_NOT_FOUND
+    explained = platform.rows(admin, "EXPLAIN " + reading.format(3))
+    assert explained
+    assert explained != platform.rows(admin, reading.format(3))
+    assert platform.rows(admin, "EXPLAIN " + reading.format(4)) != []

@@ -14,8 +14,16 @@ from headwater.gateway.trino_http.types import TYPE_KEY, columns
 
 
 def encoded(array: pa.Array, **options: bool) -> list:
-    batch = pa.RecordBatch.from_arrays([array], names=["c"])
-    return [row[0] for row in json.loads(b"[" + rows_text(batch, **options) + b"]")]
+    """The values as a client reads them; many rows and few are encoded in two ways."""
+
+    def values(column: pa.Array) -> list:
+        batch = pa.RecordBatch.from_arrays([column], names=["c"])
+        return [row[0] for row in json.loads(b"[" + rows_text(batch, **options) + b"]")]
+
+    few = [value for place in range(len(array)) for value in values(array.slice(place, 1))]
+    many = values(pa.concat_arrays([array] * (33 // max(1, len(array)) + 1)))[: len(array)]
+    assert repr(few) == repr(many)
+    return many
 
 
 UTC = dt.UTC
@@ -98,8 +106,16 @@ def test_a_value_is_encoded_as_its_type_says(array, kind, expected):
 
 
 def test_doubles_are_never_written_as_integers():
-    batch = pa.RecordBatch.from_pydict({"c": pa.array([1.0, -2.0, 1e300])})
+    values = pa.array([1.0, -2.0, 1e300])
+    batch = pa.RecordBatch.from_pydict({"c": values})
     assert rows_text(batch) == b"[1.0],[-2.0],[1e+300]"
+    batch = pa.RecordBatch.from_pydict({"c": pa.concat_arrays([values] * 11)})
+    assert rows_text(batch) == b",".join([b"[1.0],[-2.0],[1e+300]"] * 11)
+
+
+def test_dates_that_python_has_not():
+    days = pa.array([-719529, 2932897], pa.int32()).cast(pa.date32())  # the years 0 and 10000
+    assert encoded(days) == [pa.array([day]).cast(pa.string())[0].as_py() for day in days]
 
 
 @settings(deadline=None)

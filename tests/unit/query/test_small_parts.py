@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from headwater.query.constants import constant
 from headwater.query.names import split_name, split_schema
 from headwater.query.retry import retrying
 from headwater.query.show import like_filter
+from headwater.query.threads import Threads
 from headwater.sql.statements import Name
 
 SESSION = Session(Identity(Principal("u", "ellen", PrincipalKind.USER)), schema="s")
@@ -130,3 +132,31 @@ def test_bookkeeping_goes_on_after_a_failure_and_in_order() -> None:
     gate.set()
     books.flush()
     assert done == [1, 2]
+
+
+def test_books_are_kept_in_batches() -> None:
+    done: list[str] = []
+    batched = threading.Event()
+    books = Afterwards(lambda: done.append("batch"), pause=0.05)
+    for name in ("a", "b"):
+        books.add(lambda name=name: done.append(name))  # type: ignore[misc]
+    books.flush()
+    assert done == ["a", "b", "batch"]
+    books.add(batched.set)  # without a flush it is done all the same
+    assert batched.wait(10)
+
+
+def test_threads_are_used_again_and_never_shared() -> None:
+    threads, names = Threads("kept"), []
+    for _ in range(3):
+        ended = threading.Event()
+        threads.run(lambda ended=ended: (names.append(threading.get_ident()), ended.set()))  # type: ignore[misc]
+        assert ended.wait(10)
+        while not threads._idle:
+            time.sleep(0.001)
+    assert len(set(names)) == 1
+    gate, both = threading.Event(), threading.Barrier(3)
+    for _ in range(2):
+        threads.run(lambda: (both.wait(10), gate.wait(10)))  # type: ignore[arg-type, return-value]
+    both.wait(10)
+    gate.set()

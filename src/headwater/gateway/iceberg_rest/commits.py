@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headwater.catalog.catalog import Catalog
-from headwater.catalog.entries import TableChange
+from headwater.catalog.entries import LoadedTable, TableChange
+from headwater.catalog.requirements import is_create
 from headwater.gateway.iceberg_rest.permits import Permits
 from headwater.gateway.iceberg_rest.tables import TableOperations, seal
 from headwater.gateway.iceberg_rest.wire import (
@@ -35,18 +38,7 @@ class CommitOperations:
         )
         if call.outcome is not None:
             return self._tables.replayed(call, call.identifier)
-        actor = self._permits.commit(call, [change])
-        change = self._permits.upon_groundwork(call, change)
-        seal(call)
-        loaded = self._catalog.commit(
-            change.identifier,
-            change.requirements,
-            change.updates,
-            actor,
-            call.receipt,
-            foreign=call.access is not None,
-        )
-        return self._tables.committed(call, loaded)
+        return self._tables.committed(call, self._carry_out(call, [change])[0])
 
     def commit_all(self, call: Call) -> Reply:
         """POST a transaction: changes to several tables, all or none."""
@@ -60,8 +52,19 @@ class CommitOperations:
         ]
         if call.outcome is not None:
             return NOTHING
-        actor = self._permits.commit(call, changes)
-        changes = [self._permits.upon_groundwork(call, change) for change in changes]
-        seal(call)
-        self._catalog.commit_all(changes, actor, call.receipt, foreign=call.access is not None)
+        self._carry_out(call, changes)
         return NOTHING
+
+    def _carry_out(self, call: Call, changes: Sequence[TableChange]) -> list[LoadedTable]:
+        """Commits what the caller may commit; the audit rows that say so go with it."""
+        actor = self._permits.commit(call, changes)
+        if call.access is None:
+            laid = [self._permits.upon_groundwork(call, change) for change in changes]
+            return self._catalog.commit_all(laid, actor, call.receipt)
+        if any(is_create(change.requirements) for change in changes):
+            seal(call)
+            return self._catalog.commit_all(changes, actor, call.receipt, foreign=True)
+        with call.access.sealed_by() as decided:
+            return self._catalog.commit_all(
+                changes, actor, call.receipt, foreign=True, decided=decided
+            )

@@ -77,15 +77,18 @@ class Permits:
         if call.access is None:
             actor, _ = self._lease(call, identifier)
             return Permit(actor, True)
-        scan = call.access.scan(identifier)
-        if scan.is_restricted:
-            raise restricted(identifier)
+        self.read(call.access, identifier)
         securable = Securable.table(identifier)
         writable = all(
             call.access.allows(privilege, securable)
             for privilege in (Privilege.INSERT, Privilege.UPDATE, Privilege.DELETE)
         )
         return Permit(call.access.actor(), writable)
+
+    def read(self, access: AccessRequest, identifier: TableIdentifier) -> None:
+        """Returns when the caller may have all that the table holds; raises as `load` does."""
+        if access.scan(identifier).is_restricted:
+            raise restricted(identifier)
 
     def commit(self, call: Call, changes: Iterable[TableChange]) -> Actor:
         """Leave to carry out all of the changes."""
@@ -96,7 +99,7 @@ class Permits:
                 _check_lease(change, write)
                 continue
             if not _write(call.access, change):
-                self.load(call, change.identifier)
+                self.read(call.access, change.identifier)
         if call.access is not None:
             return call.access.actor()
         if actor is None:

@@ -8,6 +8,7 @@ from headwater.engines.engine import GovernedPlan
 from headwater.query.plans import KnownPlan
 from headwater.query.work import Work
 from headwater.sql.create_as import create_table_as, insert_into, with_types
+from headwater.sql.statements import Query
 from headwater.sql.transpile import emit
 
 
@@ -34,7 +35,8 @@ def transpile(work: Work) -> Work:
         before, sql, after = writing.script.statements(sql)
     if work.recorded is not None:
         key, recorder = work.recorded
-        work.parts.plans.keep(key, KnownPlan.of(recorder, work.bound, sql))
+        whole = work.parsed.tree if isinstance(work.parsed, Query) else None
+        work.parts.plans.keep(key, KnownPlan.of(recorder, work.bound, sql), whole)
     inputs = work.inputs.tables(work.bound.inputs) if work.inputs is not None else {}
     plan = GovernedPlan(
         statement_id=work.query.id,
