@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-_STATUS = Path("/proc/self/status")
-_IO = Path("/proc/self/io")
-_CLEAR_REFS = Path("/proc/self/clear_refs")
+_LONGEST = 8192
+
+
+class _ProcFile:
+    """A file that the kernel makes anew at each read, kept open: it is read for each statement."""
+
+    def __init__(self, path: str, flags: int = os.O_RDONLY) -> None:
+        self._path = path
+        self._flags = flags | os.O_CLOEXEC
+        self._descriptor: int | None = None
+
+    def read(self) -> str:
+        """What it says now; raises OSError where it is not there."""
+        return os.pread(self._opened(), _LONGEST, 0).decode()
+
+    def write(self, data: bytes) -> None:
+        """Tells the kernel something; raises OSError where it takes nothing."""
+        os.pwrite(self._opened(), data, 0)
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, self._flags)
+        return self._descriptor
+
+
+_STATUS = _ProcFile("/proc/self/status")
+_IO = _ProcFile("/proc/self/io")
+_CLEAR_REFS = _ProcFile("/proc/self/clear_refs", os.O_WRONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +52,7 @@ class Meter:
         with contextlib.suppress(
             OSError
         ):  # not every kernel offers it; the peak is then the life's
-            _CLEAR_REFS.write_text("5")
+            _CLEAR_REFS.write(b"5")
         before = read_bytes()
         now = read_bytes()
         return cls(cpu_seconds(), now + (now - before))  # asking is itself a read: not counted
@@ -54,21 +79,21 @@ def cpu_seconds() -> float:
 def read_bytes() -> int:
     """Bytes that this process has read by read calls so far; 0 where the kernel does not tell."""
     with contextlib.suppress(OSError):
-        return int(_field(_IO.read_text(), "rchar"))
+        return int(_field(_IO.read(), "rchar"))
     return 0
 
 
 def peak_memory_bytes() -> int:
     """Highest resident memory of this process since `Meter.start`."""
     with contextlib.suppress(OSError):
-        return int(_field(_STATUS.read_text(), "VmHWM")) * 1024
+        return int(_field(_STATUS.read(), "VmHWM")) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def memory_bytes() -> int:
     """Resident memory of this process now."""
     with contextlib.suppress(OSError):
-        return int(_field(_STATUS.read_text(), "VmRSS")) * 1024
+        return int(_field(_STATUS.read(), "VmRSS")) * 1024
     return 0
 
 
@@ -95,8 +120,5 @@ class Profile:
 
 def _field(text: str, name: str) -> str:
     """The number in a `name: value` line of a /proc file."""
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            return value.split()[0]
-    return "0"
+    start = text.find(name + ":")
+    return "0" if start < 0 else text[start + len(name) + 1 :].split(None, 1)[0]

@@ -65,7 +65,8 @@ class Running:
 
     def begin(self, instance: duckdb.DuckDBPyConnection) -> None:
         """From now on `stop` interrupts the instance."""
-        self.memory_before = metering.memory_bytes()
+        if self.execute.memory_bytes:
+            self.memory_before = metering.memory_bytes()
         self.meter = metering.Meter.start()
         with self.guard:
             self.instance = instance
@@ -151,9 +152,10 @@ class Worker:
         limits = running.execute
         if limits.scan_bytes and usage.scanned_bytes > limits.scan_bytes:
             running.stop(ErrorCode.EXCEEDED_SCAN_LIMIT)
-        grown = metering.memory_bytes() - running.memory_before
-        if limits.memory_bytes and grown > limits.memory_bytes:
-            running.stop(ErrorCode.EXCEEDED_MEMORY_LIMIT)
+        if limits.memory_bytes:
+            grown = metering.memory_bytes() - running.memory_before
+            if grown > limits.memory_bytes:
+                running.stop(ErrorCode.EXCEEDED_MEMORY_LIMIT)
         if select.select([], [self._connection], [], 0)[1]:  # never wait here for a slow reader
             self._connection.try_send(usage)
 
