@@ -58,9 +58,10 @@ class Describer:
         statement = Statement(text, tuple(parameters))
         query = SubmittedQuery(f"describe_{secrets.token_hex(8)}", session, statement)
         work = parse(Work(self._parts, query, self._ticket, session, statement))
-        assert work.parsed is not None, "parsed"
-        if not isinstance(work.parsed, Query):
-            return Described(work.parsed)
+        parsed = work.parsed
+        assert parsed is not None, "parsed"
+        if not isinstance(parsed, Query):
+            return Described(parsed)
         try:
             work = transpile(govern(bind(work)))
         except HeadwaterError as exc:
@@ -72,7 +73,8 @@ class Describer:
         bound = work.bound
         assert bound is not None, "a query was bound"
         output = tuple((name, _type(kind)) for name, kind in bound.output)
-        return Described(work.parsed, output, bound.scans)
+        tree = self._parts.plans.tree(work.text, session.dialect, parsed.tree)
+        return Described(Query(tree), output, bound.scans)
 
 
 def _type(kind: exp.DataType) -> Any:

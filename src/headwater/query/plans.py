@@ -149,9 +149,16 @@ class PlanCache:
         self._known: OrderedDict[PlanKey, None] = OrderedDict()
 
     def parse(self, text: str, dialect: Dialect) -> ParsedStatement:
-        """As `sql.parse`; a query's tree is shared and must not be changed.
+        """As `sql.parse`; a query's tree is shared and must not be changed."""
+        found = self.parse_or_recall(text, dialect)
+        if isinstance(found, Query) and found.tree is UNPARSED:
+            return Query(self.tree(text, dialect, found.tree))
+        return found
 
-        It may be `UNPARSED`, which `tree` makes good.
+    def parse_or_recall(self, text: str, dialect: Dialect) -> ParsedStatement:
+        """As `parse`, but a query whose shape has a plan may have `UNPARSED` for its tree.
+
+        For who looks for that plan next; `tree` makes good for it when there is none after all.
         """
         with self._lock:
             known = self._parsed.get((text, dialect))
@@ -173,7 +180,7 @@ class PlanCache:
         return parsed
 
     def tree(self, text: str, dialect: Dialect, tree: exp.Expr) -> exp.Expr:
-        """The tree of a query's text, given what `parse` gave for it."""
+        """The tree of a query's text, given the one that `parse_or_recall` gave for it."""
         if tree is not UNPARSED:
             return tree
         parsed = parse(text, dialect)

@@ -14,7 +14,7 @@ from headwater.sql.statements import Execute
 def parse(work: Work) -> Work:
     """The statement, and the constants for its parameters."""
     parameters = tuple(constant(value) for value in work.statement.parameters)
-    text, parse_text = work.statement.text, work.parts.plans.parse
+    text, parse_text = work.statement.text, work.parts.plans.parse_or_recall
     parsed = parse_text(text, work.session.dialect)
     if isinstance(parsed, Execute):
         text = parsed.text if parsed.text is not None else prepared_text(work.session, parsed.name)
