@@ -74,6 +74,35 @@ class UserEngineSettings(BaseModel):
         return max(GIB, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3)
 
 
+class JobSettings(BaseModel):
+    """What job runs may use, and how long they are kept."""
+
+    vcpu: float = Field(0.0, ge=0, description="CPUs of all running runs; 0: the machine's.")
+    memory_bytes: int = Field(
+        0, ge=0, description="Memory of all running runs; 0: half of the machine's."
+    )
+    runs_per_principal: int = Field(8, gt=0, description="Runs of one principal that may run.")
+    waiting_per_principal: int = Field(
+        500, gt=0, description="Runs of one principal that may have not ended."
+    )
+    seconds: float = Field(
+        12 * 3600.0, gt=0, description="Wall time of a run's attempt that names none."
+    )
+    grace_seconds: float = Field(
+        10.0, ge=0, description="Time between a polite request to end and the kill."
+    )
+    processes: int = Field(512, gt=0, description="Processes and threads of one run.")
+    disk_bytes: int = Field(20 * GIB, gt=0, description="Files that one run may write.")
+    log_bytes: int = Field(
+        32 * MIB, ge=64 * 1024, description="What is kept of each stream of an attempt."
+    )
+    entry_bytes: int = Field(512 * MIB, gt=0, description="Size of one uploaded program.")
+    keep_days: int = Field(90, gt=0, description="How long ended runs and their logs are kept.")
+    unconfined: bool = Field(
+        False, description="Run user code where no sandbox works; it then sees all of the home."
+    )
+
+
 class SweepSettings(BaseModel):
     """When files that no table refers to are removed from the warehouse."""
 
@@ -123,6 +152,7 @@ class Settings(BaseSettings):
         None, description="Where releases are installed; default: in the home."
     )
     user_engines: UserEngineSettings = UserEngineSettings()
+    jobs: JobSettings = JobSettings()
     sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Tokens:
         self._key = _load_key(key_path)
         self._store = store
         self._engine_session = secrets.token_hex(8)
+        self._sessions: tuple[str, Callable[[str], bool]] | None = None
         self._lock = threading.Lock()
         # Verified claims by the token's SHA-256 and audience: a signature is checked once, the
         # expiry and the principal at every use.
@@ -55,8 +57,11 @@ class Tokens:
         role: str | None = None,
         ttl: float = 3600.0,
         audience: str = AUDIENCE,
+        session: str | None = None,
     ) -> str:
         """A token of a user or service account; `ttl` in seconds, 90 days at most.
+
+        Tokens of one `session` share its id; without one it gets its own.
 
         Raises PERMISSION_DENIED when the principal does not hold the role, INVALID_ARGUMENT for a
         role as principal or an odd `ttl`.
@@ -71,7 +76,7 @@ class Tokens:
             raise error(ErrorCode.INVALID_ARGUMENT, "a token lives for up to 90 days")
         self._store.current().subject(Identity(principal, role=role))
         claims = {"role": role} if role else {}
-        return self._sign(principal.id, ttl, audience, secrets.token_hex(8), claims)
+        return self._sign(principal.id, ttl, audience, session or secrets.token_hex(8), claims)
 
     def issue_engine(self, worker: str) -> str:
         """A token of an engine worker: good for what is leased to that worker, nothing else.
@@ -79,6 +84,10 @@ class Tokens:
         It ends with this run of the server, not at a time: a worker keeps it as long as it lives.
         """
         return self._sign(worker, None, ENGINE_AUDIENCE, self._engine_session, {})
+
+    def bind_sessions(self, prefix: str, lives: Callable[[str], bool]) -> None:
+        """Refuses tokens of sessions of that prefix once `lives` says no, whatever their expiry."""
+        self._sessions = (prefix, lives)
 
     def verify(self, token: str, audience: str = AUDIENCE) -> Identity:
         """Who the token speaks for; raises UNAUTHENTICATED for any token that is not good now."""
@@ -93,6 +102,9 @@ class Tokens:
         principal = state.principals.get(subject)
         if principal is None or principal.id in state.disabled:
             raise _refused("the token's principal may not log in")
+        prefix, lives = self._sessions or ("", None)
+        if lives is not None and session.startswith(prefix) and not lives(session):
+            raise _refused("the token's run has ended")
         return Identity(principal, role=claims.get("role"), session_id=session)
 
     def _sign(

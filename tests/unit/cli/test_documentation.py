@@ -20,7 +20,7 @@ def test_every_command_is_documented(name):
     assert f"| `headwater {name}" in TEXT
 
 
-@pytest.mark.parametrize("name", ["up", "sql", "catalog"])
+@pytest.mark.parametrize("name", ["up", "sql", "catalog", "job"])
 def test_every_flag_is_documented(name):
     group = typer.main.get_command(app)
     command = group.get_command(None, name)

@@ -108,7 +108,7 @@ def _import_every_package() -> None:
 
     import headwater
 
-    for name in ("catalog", "governance", "query"):
+    for name in ("catalog", "governance", "query", "jobs"):
         if importlib.util.find_spec(f"headwater.{name}") is None:
             continue
         package = importlib.import_module(f"headwater.{name}")

@@ -49,6 +49,7 @@ TRINO_ERRORS: dict[ErrorCode, TrinoError] = {
     ),
     ErrorCode.PREPARED_STATEMENT_NOT_FOUND: _NOT_FOUND,
     ErrorCode.STATEMENT_NOT_FOUND: _NOT_FOUND,
+    ErrorCode.RUN_NOT_FOUND: _NOT_FOUND,
     ErrorCode.AMBIGUOUS_NAME: TrinoError("AMBIGUOUS_NAME", 62, _USER),
     ErrorCode.DUPLICATE_COLUMN_NAME: TrinoError("DUPLICATE_COLUMN_NAME", 54, _USER),
     ErrorCode.TYPE_MISMATCH: TrinoError("TYPE_MISMATCH", 58, _USER),

@@ -1,0 +1,62 @@
+"""`python` and `pyspark` runs: a script in the sandbox, under a release's interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headwater.errors import ErrorCode, error
+from headwater.jobs.execution import Look, Work
+from headwater.jobs.kinds.confined import Ensure, Places, Surroundings, confined
+from headwater.jobs.processes import Processes
+from headwater.model.run import PYSPARK, RunSpec
+from headwater.runtimes.sandbox.sandbox import level
+
+
+class PythonKind:
+    """Runs scripts; as `pyspark` their Spark session is Headwater's Spark Connect endpoint."""
+
+    def __init__(
+        self, name: str, processes: Processes, around: Surroundings, ensure: Ensure
+    ) -> None:
+        self.name = name
+        self._processes = processes
+        self._around = around
+        self._ensure = ensure
+
+    def check(self, spec: RunSpec) -> None:
+        """Refuses what a script cannot have."""
+        if spec.main_class:
+            raise error(ErrorCode.INVALID_ARGUMENT, "a script has no main class")
+        if spec.configuration and self.name != PYSPARK:
+            raise error(
+                ErrorCode.INVALID_ARGUMENT,
+                "Spark's configuration needs a run of kind pyspark",
+                hint="add --kind pyspark",
+            )
+        if spec.backend not in ("", "local"):
+            raise error(
+                ErrorCode.NOT_SUPPORTED,
+                f"{self.name} runs do not go to the backend {spec.backend}",
+                hint="the script runs here; its Spark session may run elsewhere",
+            )
+
+    def begin(self, work: Work) -> Mapping[str, Any]:
+        """Makes the release ready and starts the script below a runner."""
+        if work.folder.read("plan") is not None:
+            self._processes.resume(work)
+            return {}
+        runtime = self._ensure(work.spec.release)
+        places = Places(work, level(), self._around.certificate)
+        argv = (places.start, places.entry, *work.spec.arguments)
+        plan = confined(work, runtime, argv, self._around)
+        self._processes.begin(work, plan)
+        return plan.facts
+
+    def look(self, work: Work) -> Look:
+        """How the script is."""
+        return self._processes.look(work)
+
+    def cancel(self, work: Work) -> None:
+        """Ends the script and all that it started."""
+        self._processes.cancel(work)
