@@ -14,6 +14,7 @@ COMMANDS = {
     "sql": "Run one SQL statement and print its result.",
     "catalog": "List, describe, load and drop tables.",
     "grant": "Grant, deny and revoke privileges; filters and masks.",
+    "job": "Run SQL scripts, Python, PySpark and JARs.",
     "audit": "Show and verify the audit log.",
     "token": "Print a session token for a user.",
     "login": "Use a server on another machine.",

@@ -77,11 +77,11 @@ class Connection:
         """The JSON answer of a DELETE, or None."""
         return self._send("DELETE", path, params=params)
 
-    def upload(self, name: str, chunks: Iterator[bytes]) -> str:
-        """Streams a file to the server; returns the upload's id, good for one load."""
+    def upload(self, name: str, chunks: Iterator[bytes], path: str = "/api/v1/uploads") -> str:
+        """Streams a file to the server; returns the upload's id, good for one load or run."""
         answer = self._send(
             "POST",
-            "/api/v1/uploads",
+            path,
             params={"name": name},
             content=chunks,
             headers={"content-type": "application/octet-stream"},

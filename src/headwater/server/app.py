@@ -16,6 +16,7 @@ from headwater.server.api import (
     governance,
     health,
     identity,
+    jobs,
     loads,
     maintenance,
     problems,
@@ -28,7 +29,7 @@ from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
-_ROUTERS = (statements, catalog, loads, governance, identity, health, maintenance)
+_ROUTERS = (statements, catalog, loads, jobs, governance, identity, health, maintenance)
 
 
 def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:

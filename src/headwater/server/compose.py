@@ -27,6 +27,7 @@ from headwater.governance.journal import GovernanceJournal
 from headwater.governance.resolve import Paths
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
+from headwater.jobs.driver import Driver
 from headwater.model.principal import Identity, Principal
 from headwater.query.history import History
 from headwater.query.pipeline import Pipeline
@@ -38,6 +39,7 @@ from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
+from headwater.server.running import compose_jobs
 from headwater.server.spark import SparkGateway
 from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates, ensure_certificates, server_names
@@ -73,6 +75,7 @@ class Platform:
         self._listeners: Listeners | None = None
         self._admin: Principal | None = None
         self._spark: SparkGateway | None = None
+        self._driver: Driver | None = None
 
     def __enter__(self) -> Platform:
         self.start()
@@ -182,6 +185,8 @@ class Platform:
         self._publish()
         housekeeping = Housekeeping(self._parts, self._publish)
         housekeeping.start()
+        assert self._driver is not None
+        self._driver.start()
         stack.callback(housekeeping.stop)
 
     def _compose(self, home: Home, certificates: Certificates) -> Parts:
@@ -213,6 +218,9 @@ class Platform:
         sweeping = Sweeping(catalog, settings.sweep)
         sweeping.start()
         stack.callback(sweeping.stop)
+        jobs, self._driver = compose_jobs(
+            settings.jobs, home, database, audit, policies, tokens, queries, certificates, stack
+        )
         return Parts(
             settings=settings,
             home=home,
@@ -230,6 +238,7 @@ class Platform:
             queries=queries,
             loader=Loader(catalog, access, engine, Uploads(home.uploads)),
             sweeping=sweeping,
+            jobs=jobs,
         )
 
     def _gateways(self, parts: Parts) -> list[BaseRoute]:

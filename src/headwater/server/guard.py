@@ -26,7 +26,13 @@ from headwater.telemetry.logs import log
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 _MIB = 1024 * 1024
-_BODY_LIMITS = (("/api/v1/uploads", 64 * 1024 * _MIB), ("/iceberg/", 64 * _MIB))
+_BODY_LIMITS = (
+    ("/api/v1/uploads", 64 * 1024 * _MIB),
+    # The setting of their size is smaller; the route applies it.
+    ("/api/v1/job-files", 4 * 1024 * _MIB),
+    ("/api/v1/job-runs", 16 * _MIB),
+    ("/iceberg/", 64 * _MIB),
+)
 _DEFAULT_BODY_LIMIT = 4 * _MIB
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")

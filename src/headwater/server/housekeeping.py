@@ -53,3 +53,6 @@ class Housekeeping:
         kept = self._parts.settings.limits.history_days * 86400
         count = self._parts.queries.history.forget(int((time.time() - kept) * 1000))
         _log.info("old statements forgotten", count=count)
+        runs_kept = self._parts.settings.jobs.keep_days * 86400
+        count = self._parts.jobs.forget(int((time.time() - runs_kept) * 1000))
+        _log.info("old runs forgotten", count=count)

@@ -12,6 +12,7 @@ from headwater.governance.browse import Browser
 from headwater.governance.identity import Directory
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
+from headwater.jobs.service import JobService
 from headwater.query.service import QueryService
 from headwater.server.home import Home
 from headwater.server.load.loader import Loader
@@ -42,3 +43,4 @@ class Parts:
     queries: QueryService
     loader: Loader
     sweeping: Sweeping
+    jobs: JobService

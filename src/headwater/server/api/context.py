@@ -11,6 +11,7 @@ from headwater.errors import ErrorCode, error
 from headwater.model.principal import Identity
 from headwater.server.parts import Parts
 
+_FILES = frozenset({"/api/v1/uploads", "/api/v1/job-files"})
 _STATE_CHANGES = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -40,7 +41,7 @@ def request_id(request: Request) -> str:
 
 def json_only(request: Request) -> None:
     """Refuses a state change whose body is not JSON: a page's form cannot send that type."""
-    if request.method not in _STATE_CHANGES or request.url.path == "/api/v1/uploads":
+    if request.method not in _STATE_CHANGES or request.url.path in _FILES:
         return
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":

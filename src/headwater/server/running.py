@@ -1,0 +1,91 @@
+"""Job runs put together: their records, folders, kinds and driver, for one home."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+
+from headwater.errors import ErrorCode, error
+from headwater.governance.audit import AuditLog
+from headwater.governance.state import PolicyStore
+from headwater.governance.tokens import Tokens
+from headwater.jobs.driver import Driver
+from headwater.jobs.execution import JobKind
+from headwater.jobs.folders import RunFolders
+from headwater.jobs.kinds.confined import Runtime, Surroundings
+from headwater.jobs.kinds.python import PythonKind
+from headwater.jobs.kinds.sql import SqlKind
+from headwater.jobs.processes import Processes
+from headwater.jobs.queue import Capacity
+from headwater.jobs.records import SESSION_PREFIX, RunRecords
+from headwater.jobs.service import JobService
+from headwater.jobs.spent import QueryBooks
+from headwater.model.run import PYSPARK, PYTHON
+from headwater.query.service import QueryService
+from headwater.server.home import Home
+from headwater.server.tls import Certificates
+from headwater.settings import JobSettings
+from headwater.store.database import Database
+
+
+def compose_jobs(
+    settings: JobSettings,
+    home: Home,
+    database: Database,
+    audit: AuditLog,
+    policies: PolicyStore,
+    tokens: Tokens,
+    queries: QueryService,
+    certificates: Certificates,
+    stack: ExitStack,
+) -> tuple[JobService, Driver]:
+    """The service, and its driver that is to be started once the server answers."""
+    folders = RunFolders(home.path)
+    records = RunRecords(database, audit, folders.driver)
+    tokens.bind_sessions(SESSION_PREFIX, records.session_lives)
+    sql = SqlKind(queries, audit, settings.log_bytes)
+    stack.callback(sql.stop)
+    processes = Processes(settings, home.ready_file)
+    around = Surroundings(settings, home.ready_file, certificates.authority)
+    python = PythonKind(PYTHON, processes, around, host_runtime)
+    pyspark = PythonKind(PYSPARK, processes, around, host_runtime)
+    kinds: dict[str, JobKind] = {kind.name: kind for kind in (sql, python, pyspark)}
+    driver = Driver(
+        records,
+        folders,
+        kinds,
+        policies,
+        tokens,
+        QueryBooks(database, queries.history),
+        capacity_of(settings),
+    )
+    stack.callback(driver.stop)
+    return JobService(records, folders, kinds, policies, settings, driver), driver
+
+
+def host_runtime(release: str | None) -> Runtime:
+    """The interpreter that the server itself runs under, with its packages."""
+    if release not in (None, "host"):
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            f"there is no release {release}",
+            hint="`headwater release list` shows them",
+        )
+    base = Path(sys.base_prefix).resolve()
+    folders = [Path(sys.prefix).resolve()]
+    if not base.is_relative_to("/usr") and base not in folders:
+        folders.append(base)
+    return Runtime("host", Path(sys.executable), folders)
+
+
+def capacity_of(settings: JobSettings) -> Capacity:
+    """What runs may hold together: the settings, else this machine's CPUs and half its memory."""
+    return Capacity(
+        vcpu=settings.vcpu or float(os.cpu_count() or 1),
+        memory_bytes=settings.memory_bytes or psutil.virtual_memory().total // 2,
+        runs_per_principal=settings.runs_per_principal,
+    )
