@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from headwater.errors import ErrorCode, error
 from headwater.jobs import inside, relay, start
 from headwater.jobs.execution import Work
 from headwater.jobs.processes import Command
+from headwater.model.run import PYSPARK
 from headwater.runtimes.sandbox.sandbox import (
     GIB,
     Bind,
@@ -34,6 +36,7 @@ TOOLS = "/run/headwater/tools"
 WORK = "/work"
 
 _LOOPBACK = "127.0.0.1"
+_CERTIFICATE = "ca.pem"
 _CLIENT = ("__init__.py", "errors.py", "client", "model")
 _RESERVED = ("HEADWATER_", "LD_", "SPARK_REMOTE", "PYTHONSTARTUP")
 
@@ -75,14 +78,14 @@ def confined(work: Work, runtime: Runtime, argv: Sequence[str], around: Surround
             hint="`headwater doctor` tells what is missing; HEADWATER_JOBS__UNCONFINED=true "
             "runs it without walls",
         )
-    places = Places(work, rung, around.certificate)
+    places = Places(work, rung)
     addresses = relay.addresses(around.ready_file)
     if not addresses:
         raise error(ErrorCode.ENGINE_FAILED, "the server does not say yet where it listens")
     own_network = rung.own_network
     if own_network:
         addresses = {name: (_LOOPBACK, port) for name, (_, port) in addresses.items()}
-    _prepare(work, addresses, places)
+    _prepare(work, addresses, places, around.certificate)
     ports = {service: port for service, (_, port) in addresses.items()}
     line = [str(runtime.python), *argv]
     if own_network:
@@ -128,13 +131,12 @@ def confined(work: Work, runtime: Runtime, argv: Sequence[str], around: Surround
 class Places:
     """Where a run finds its things, as it sees them."""
 
-    def __init__(self, work: Work, rung: SandboxLevel, certificate: Path) -> None:
+    def __init__(self, work: Work, rung: SandboxLevel) -> None:
         package = Path(headwater.__file__).parent
         binds = {
             "entry": Bind(work.entry.parent, ENTRY),
             "secrets": Bind(work.folder.secrets, SECRETS),
             "sockets": Bind(work.folder.sockets, SOCKETS),
-            "certificate": Bind(certificate, f"{TOOLS}/ca.pem"),
             "inside": Bind(Path(inside.__file__), f"{TOOLS}/inside.py"),
             "start": Bind(Path(start.__file__), f"{TOOLS}/start.py"),
         }
@@ -147,13 +149,20 @@ class Places:
         self.sockets = binds["sockets"].seen(rung)
         self.start = binds["start"].seen(rung)
         self.tools = str(Path(self.start).parent)
-        self.certificate = binds["certificate"].seen(rung)
+        self.certificate = f"{self.secrets}/{_CERTIFICATE}"
         bubblewrap = rung.kind is SandboxKind.BUBBLEWRAP
         self.library = LIBRARY if bubblewrap else str(package.parent)
 
 
-def _prepare(work: Work, addresses: Mapping[str, tuple[str, int]], places: Places) -> None:
+def _prepare(
+    work: Work,
+    addresses: Mapping[str, tuple[str, int]],
+    places: Places,
+    certificate: Path,
+) -> None:
     """Puts the files into the attempt's folder by which clients find the server and the token."""
+    # A copy: the original is not for the sandbox's user to read.
+    shutil.copyfile(certificate, work.folder.secrets / _CERTIFICATE)
     token = (work.folder.secrets / "token").read_text()
     url = (
         _url("http", addresses["http"]) if "http" in addresses else _url("https", addresses["tls"])
@@ -229,7 +238,7 @@ def _environment(
         found["HEADWATER_HTTPS_URL"] = _url("https", addresses["tls"])
         found["HEADWATER_TRINO_HOST"] = host
         found["HEADWATER_TRINO_PORT"] = str(port)
-    if "spark" in addresses:
+    if "spark" in addresses and spec.kind == PYSPARK:
         found["HEADWATER_SPARK_URL"] = _url("sc", addresses["spark"])
     if spec.configuration:
         found["HEADWATER_SPARK_CONFIGURATION"] = json.dumps(dict(spec.configuration))

@@ -47,7 +47,7 @@ class PythonKind:
             self._processes.resume(work)
             return {}
         runtime = self._ensure(work.spec.release)
-        places = Places(work, level(), self._around.certificate)
+        places = Places(work, level())
         argv = (places.start, places.entry, *work.spec.arguments)
         plan = confined(work, runtime, argv, self._around)
         self._processes.begin(work, plan)
