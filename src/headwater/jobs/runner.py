@@ -140,6 +140,8 @@ class Runner:
         grace = float(self.plan["grace_seconds"])
         if self._asked or self.folder.cancel_asked:
             self._end("cancelled", "cancelled", grace)
+        elif not self.folder.path.exists():
+            self._end("cancelled", "its folder was removed", 0.0)
         elif time.time() > deadline:
             self._end("timeout", f"it ran longer than {self.plan['timeout_seconds']:g} s", grace)
         elif self._meter.memory_bytes > self.plan["memory_bytes"] * 1.02:
@@ -298,7 +300,8 @@ def main() -> int:
             result = runner.run()
         finally:
             runner.close()
-        folder.write("result", result)
+        with contextlib.suppress(FileNotFoundError):  # the run was forgotten, or its home removed
+            folder.write("result", result)
     return 0
 
 
