@@ -78,8 +78,11 @@ class Lake:
 
 
 @contextmanager
-def running_lake(folder: Path) -> Iterator[Lake]:
-    """Starts a server in a new home below `folder`, fills it, and stops it at the end."""
+def running_lake(folder: Path, **settings: str) -> Iterator[Lake]:
+    """Starts a server in a new home below `folder`, fills it, and stops it at the end.
+
+    `settings` are HEADWATER_ variables.
+    """
     home = folder / "home"
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
@@ -87,7 +90,7 @@ def running_lake(folder: Path) -> Iterator[Lake]:
             *(sys.executable, "-m", "headwater", "up", "--home", str(home)),
             *("--port", "0", "--no-samples", "--quiet"),
         ],
-        env=child_environment(),
+        env=child_environment(**settings),
         stdout=subprocess.PIPE,
         stderr=log,
     )

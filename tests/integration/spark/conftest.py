@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+import releases_fixture
 from integration.clients.lake import Lake, running_lake
 
 pytest.importorskip("pyspark.sql.connect.session")
@@ -58,6 +60,8 @@ class Door:
     def open(self, url: str) -> SparkSession:
         session = SparkSession(Channel(url, self.authority))
         self._open.append(session)
+        # What makes functions of Python looks for the session here.
+        SparkSession._active_session.session = session
         return session
 
     def close(self) -> None:
@@ -74,8 +78,22 @@ def spark_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             patch.delenv(name, raising=False)
         patch.setenv("NO_PROXY", "localhost,127.0.0.1")
-        with running_lake(tmp_path_factory.mktemp("spark")) as running:
+        releases = os.environ.get("HEADWATER_RELEASES", str(releases_fixture.ROOT))
+        folder = tmp_path_factory.mktemp("spark")
+        with running_lake(folder, HEADWATER_RELEASES=releases) as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def sail() -> None:
+    """Skips the test where Sail is not installed."""
+    releases_fixture.installed_release("sail")
+
+
+@pytest.fixture(scope="session")
+def real_spark() -> None:
+    """Skips the test where Apache Spark is not installed."""
+    releases_fixture.installed_release("spark-4.1")
 
 
 @pytest.fixture

@@ -38,8 +38,9 @@ _TAIL = 600
 class UserProcess:
     """One process from start to end; made for one principal and role, or as a spare for one.
 
-    `reason` says why we end it, `ended` why it has ended. `start` returns when the engine answers. A thread of its own starts it and waits for it, because
-    the kernel ends the process together with the thread that started it.
+    `reason` says why we end it, `ended` why it has ended. `start` returns when the engine answers.
+    A thread of its own starts it and waits for it, because the kernel ends the process together
+    with the thread that started it.
     """
 
     def __init__(

@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headwater.engines.userprocess.engine import UserEngine
+from headwater.engines.userprocess.engine import SAIL, UserEngine
 from headwater.gateway.spark_connect.failures import SparkFailure, engine_failure
+from headwater.gateway.spark_connect.fallback import name_of_sail
 from headwater.gateway.spark_connect.protocol import SERVICE, Messages
 from headwater.gateway.spark_connect.wire import fields_of
 
@@ -180,6 +181,8 @@ class Backend:
             if error_id:
                 failure.id = error_id
                 failure.details = self._details(error_id)
+        if self.name == SAIL:
+            name_of_sail(failure)
         return failure
 
     def _details(self, error_id: str) -> bytes | None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from headwater.engines.userprocess.engine import SAIL, SPARK, UserEngine, UserEngines
 from headwater.errors import ErrorCode, error
@@ -22,6 +25,7 @@ from headwater.gateway.spark_connect.failures import (
     SparkFailure,
     analysis_failure,
     engine_failure,
+    unsupported,
 )
 from headwater.gateway.spark_connect.fallback import gap
 from headwater.gateway.spark_connect.merging import merged
@@ -30,6 +34,8 @@ from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.records import recorded
 from headwater.gateway.spark_connect.sessions import SparkSession
+from headwater.gateway.spark_connect.sources import rows_of
+from headwater.model.statement import Session
 from headwater.query.history import History
 from headwater.query.staging import ProcessStager
 
@@ -39,6 +45,19 @@ _LEARNED = 512
 
 StagerOf = Callable[[UserEngine], ProcessStager]
 """Makes what puts tables into a process's inbox."""
+
+
+class Writes(Protocol):
+    """Commits rows that came from a user process; `headwater.query.arrow_writes`."""
+
+    def write(
+        self,
+        session: Session,
+        target: Any,
+        sources: Mapping[str, tuple[pa.Schema, Iterator[pa.RecordBatch]]],
+    ) -> Any:
+        """Commits the rows of all sources, or nothing."""
+        ...
 
 
 @dataclass(slots=True)
@@ -54,6 +73,7 @@ class UserSide:
     stager_of: StagerOf
     history: History
     sandbox: str
+    writes: Writes | None = None
     learned: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def lacks(self, shape: bytes) -> bool:
@@ -95,6 +115,22 @@ class _Stopping:
             stop()
 
 
+class _Sources(Mapping[str, Any]):
+    """The sources of a write by name, each begun when it is asked for: one after the other."""
+
+    def __init__(self, begin: dict[str, Callable[[], Any]]) -> None:
+        self._begin = begin
+
+    def __getitem__(self, name: str) -> Any:
+        return self._begin[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._begin)
+
+    def __len__(self) -> int:
+        return len(self._begin)
+
+
 class Elsewhere:
     """Runs plans of one session on its processes."""
 
@@ -121,14 +157,43 @@ class Elsewhere:
 
         self._with_fallback(plan, once, lambda: not sent_rows)
 
+    def write(self, plan: Any, operation: Operation) -> None:
+        """Computes the rows of a write here and has the system commit them.
+
+        Nothing is committed before all rows have come, so that failing on Sail leaves nothing.
+        """
+
+        def once(engine: str) -> None:
+            with self._recorded(plan, engine), self._using(engine) as use:
+                stager = self._stager(use)
+                found = plans.rewrite(plan, self._context(stager)).write
+                assert found is not None, "a write"
+                if found.target.path is not None:
+                    raise unsupported("writing files is not supported yet; save a table instead")
+                sources = _Sources(
+                    {
+                        name: partial(self._rows, use, source, operation)
+                        for name, source in found.sources.items()
+                    }
+                )
+                if self._side.writes is None:
+                    raise unsupported("writing from a user process is not supported yet")
+                self._side.writes.write(self._session.statements(), found.target, sources)
+
+        self._with_fallback(plan, once, lambda: True)
+
+    def _rows(
+        self, use: InUse, source: plans.RewrittenPlan, operation: Operation
+    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        return rows_of(self._run_staged(use, source.staged(), operation), self._pb)
+
     def analyze(self, request: Any) -> Any:
         """What an analysis answers, as an AnalyzePlanResponse."""
         found: list[Any] = []
 
         def once(engine: str) -> None:
-            stager = _Stager()
             with self._using(engine) as use:
-                stager.inner = self._side.stager_of(use.engine)
+                stager = self._stager(use)
                 rewritten = plans.rewrite_analysis(request, self._context(stager))
                 if rewritten.request is None:
                     found.append(self._pb.AnalyzePlanResponse(**rewritten.answer))
@@ -183,12 +248,21 @@ class Elsewhere:
         return mirror_of(self._session, self._side.engines, engine, self._pb).using()
 
     def _stream(self, use: InUse, plan: Any, operation: Operation) -> Iterator[tuple[bytes, bool]]:
-        stager = _Stager()
-        stager.inner = self._side.stager_of(use.engine)
         # The stager keeps what it staged in place for as long as it lives.
-        operation.on_stop(stager.inner.cancel)
+        stager = self._stager(use)
+        operation.on_stop(stager.cancel)
         staged = plans.rewrite(plan, self._context(stager)).staged()
         operation.on_stop(None)
+        yield from self._run_staged(use, staged, operation)
+
+    def _stager(self, use: InUse) -> Any:
+        stager = _Stager()
+        stager.inner = self._side.stager_of(use.engine)
+        return stager
+
+    def _run_staged(
+        self, use: InUse, staged: plans.StagedPlan, operation: Operation
+    ) -> Iterator[tuple[bytes, bool]]:
         try:
             use.mirror.create_views(use, staged.views)
             stopping = _Stopping(operation)

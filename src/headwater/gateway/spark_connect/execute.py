@@ -234,13 +234,14 @@ class Execution:
             case plans.Action.SESSION:
                 self._check_view(found, elsewhere)
             case plans.Action.WRITE:
-                raise unsupported("writing from here is not supported yet")
+                elsewhere.write(plan, self._operation)
             case _ if any(isinstance(effect, plans.AddFunction) for effect in found.effects):
                 pass  # sent to the process that needs it first
             case _:
                 elsewhere.run(plan, self._operation)
         apply_effects(found.effects, self._session)
-        if found.action is plans.Action.SESSION and plan.command.HasField("sql_command"):
+        told = found.action in (plans.Action.SESSION, plans.Action.WRITE)
+        if told and plan.command.HasField("sql_command"):
             titles, rows = found.rows or ((), ())
             self._answer(local_relation(text_table(titles, rows), self._pb))
 

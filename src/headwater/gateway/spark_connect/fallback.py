@@ -34,3 +34,40 @@ def gap(failure: SparkFailure) -> str | None:
     if _GAP.search(failure.message):
         return told
     return None
+
+
+_ANALYSIS = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
+_ARITHMETIC = ("org.apache.spark.SparkArithmeticException", "java.lang.ArithmeticException")
+_NUMBER = ("org.apache.spark.SparkNumberFormatException", "java.lang.NumberFormatException")
+_NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str, str], ...] = (
+    (
+        re.compile(r"cannot resolve attribute|missing from the schema|field not found", re.I),
+        _ANALYSIS,
+        "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION",
+        "42703",
+    ),
+    (
+        re.compile(r"table (?:or view )?not found|TABLE_OR_VIEW_NOT_FOUND", re.I),
+        _ANALYSIS,
+        "TABLE_OR_VIEW_NOT_FOUND",
+        "42P01",
+    ),
+    (re.compile(r"ambiguous", re.I), _ANALYSIS, "AMBIGUOUS_REFERENCE", "42704"),
+    (re.compile(r"divide by zero|division by zero", re.I), _ARITHMETIC, "DIVIDE_BY_ZERO", "22012"),
+    (re.compile(r"overflow", re.I), _ARITHMETIC, "ARITHMETIC_OVERFLOW", "22003"),
+    (re.compile(r"cast error|cannot cast", re.I), _NUMBER, "CAST_INVALID_INPUT", "22018"),
+)
+
+
+def name_of_sail(failure: SparkFailure) -> None:
+    """Gives an error of Sail's the class and the state that Spark has for it, where known."""
+    names = {name.rsplit(".", 1)[-1] for name in failure.classes}
+    if failure.error_class or "PythonException" in names:
+        return
+    for pattern, classes, error_class, state in _NAMED:
+        if pattern.search(failure.message):
+            failure.classes, failure.error_class = classes, error_class
+            failure.sql_state = state
+            failure.message = f"[{error_class}] {failure.message} SQLSTATE: {state}"
+            failure.raw = None
+            return

@@ -22,6 +22,7 @@ from headwater.query.history import History
 from headwater.query.query import Query
 
 _LONGEST = 4000
+_PLAN = "[plan] "
 
 
 @contextlib.contextmanager
@@ -37,7 +38,9 @@ def recorded(
     query.engine = engine
     query.advance(QueryState.PLANNING)
     query.advance(QueryState.RUNNING)
-    text = redacted(query.statement.text)
+    text = query.statement.text
+    if not text.startswith(_PLAN):
+        text = redacted(text)
     history.afterwards.add(lambda: history.started(query, text))
     failure: HeadwaterError | None = None
     try:
@@ -70,7 +73,7 @@ def described(plan: Any) -> str:
         if kind == "sql_command":
             told: str = command.sql_command.input.sql.query or command.sql_command.sql
             return told[:_LONGEST]
-        return f"-- Spark: {kind}"
+        return _PLAN + kind
     relation = plan.root
     kinds: list[str] = []
     while len(kinds) < 32:
@@ -92,7 +95,7 @@ def described(plan: Any) -> str:
         if not found:
             break
         relation = found[0]
-    return "-- Spark: " + " < ".join(kinds)
+    return _PLAN + " < ".join(kinds)
 
 
 def _named(relation: Any, kind: str) -> str:
