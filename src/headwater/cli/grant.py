@@ -38,7 +38,11 @@ Except = Annotated[
     list[str] | None, typer.Option("--except", help="A principal it spares; repeatable.")
 ]
 On = Annotated[
-    str, typer.Option("--on", help="`catalog`, `schema:sample`, `sample.flights`, `user:ellen`.")
+    str,
+    typer.Option(
+        "--on",
+        help="`catalog`, `schema:sample`, `sample.flights`, `user:ellen`, `location:/data`.",
+    ),
 ]
 Table = Annotated[str, typer.Option("--on", help="The table: schema.table.")]
 Columns = Annotated[

@@ -29,6 +29,7 @@ from headwater.governance.audit import AuditLog
 from headwater.governance.browse import Browser, view_columns
 from headwater.governance.decide import EXISTS_BY, Node, Path, Rights, impersonation_id, rights
 from headwater.governance.ids import now_ms, uuid7
+from headwater.governance.locations import location_path
 from headwater.governance.redact import redacted, statement_hash
 from headwater.governance.resolve import (
     CATALOG_NODE,
@@ -53,6 +54,7 @@ from headwater.model.scan import (
 )
 
 _CACHE_SIZE = 4096
+_KNOWN_TO_ALL = (SecurableKind.CATALOG, SecurableKind.PRINCIPAL, SecurableKind.LOCATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +333,8 @@ class AccessRequest:
             if found is None:
                 raise self.not_found(securable)
             return found
+        if securable.kind is SecurableKind.LOCATION:
+            return location_path(securable.name or "")
         if securable.kind is SecurableKind.PRINCIPAL:
             raise error(ErrorCode.INVALID_ARGUMENT, "principals have no place in the catalog")
         entry = self._access.catalog.entry(
@@ -342,7 +346,7 @@ class AccessRequest:
 
     def sees(self, securable: Securable, seen: Rights) -> bool:
         """True when the securable exists for the caller."""
-        if securable.kind in (SecurableKind.CATALOG, SecurableKind.PRINCIPAL):
+        if securable.kind in _KNOWN_TO_ALL:
             return True
         if securable.kind is SecurableKind.SCHEMA:
             return self._access.browser.sees_schema(self.identity, securable.namespace)

@@ -24,8 +24,13 @@ ORDINARY = frozenset(Privilege) - {
     Privilege.ALL,
     Privilege.MANAGE_GRANTS,
     Privilege.IMPERSONATE,
+    Privilege.READ_FILES,
+    Privilege.WRITE_FILES,
 }
-"""What ALL PRIVILEGES stands for in a grant; passing rights on and acting as others are apart."""
+"""What ALL PRIVILEGES stands for in a grant.
+
+Passing rights on, acting as others and files outside the catalog are apart.
+"""
 
 COLUMN_PRIVILEGES = frozenset({Privilege.SELECT, Privilege.INSERT, Privilege.UPDATE})
 """What can be granted and denied on single columns."""

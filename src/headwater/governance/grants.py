@@ -16,9 +16,11 @@ from headwater.governance.state import ADMIN_ROLE
 from headwater.model.principal import Principal, PrincipalKind
 from headwater.model.privilege import Privilege, SecurableKind
 
+_OF_FILES = frozenset({Privilege.READ_FILES, Privilege.WRITE_FILES})
 _APPLICABLE: dict[SecurableKind, frozenset[Privilege]] = {
-    SecurableKind.CATALOG: frozenset(Privilege),
-    SecurableKind.SCHEMA: frozenset(Privilege) - {Privilege.IMPERSONATE},
+    SecurableKind.CATALOG: frozenset(Privilege) - _OF_FILES,
+    SecurableKind.SCHEMA: frozenset(Privilege) - _OF_FILES - {Privilege.IMPERSONATE},
+    SecurableKind.LOCATION: _OF_FILES,
     SecurableKind.PRINCIPAL: frozenset({Privilege.IMPERSONATE}),
     SecurableKind.VIEW: frozenset(
         {
@@ -31,6 +33,7 @@ _APPLICABLE: dict[SecurableKind, frozenset[Privilege]] = {
         }
     ),
     SecurableKind.TABLE: frozenset(Privilege)
+    - _OF_FILES
     - {
         Privilege.IMPERSONATE,
         Privilege.CREATE_SCHEMA,

@@ -14,6 +14,7 @@ from headwater.governance.decide import impersonation_id
 from headwater.governance.expressions import readable
 from headwater.governance.grants import Grants
 from headwater.governance.identity import Directory, found
+from headwater.governance.locations import check_free, location_uri
 from headwater.governance.policies import Policies
 from headwater.governance.state import Grant, Policy, State, names
 from headwater.model.identifiers import CATALOG_NAME, Namespace, TableIdentifier
@@ -146,6 +147,8 @@ class GovernanceStatements:
         self, statement: GrantPrivileges, request: AccessRequest, schema: Namespace | None
     ) -> None:
         target = self._target(request, statement.on, schema)
+        if statement.effect == "grant" and target.securable.kind is SecurableKind.LOCATION:
+            check_free(str(target.securable.name), (self._catalog.warehouse.root,))
         principals = [_principal(request.state, to) for to in statement.to]
         for item in statement.privileges:
             self._grants.check(request, target, statement.effect, item.privilege, item.columns)
@@ -332,6 +335,8 @@ class GovernanceStatements:
         elif kind is SecurableKind.PRINCIPAL:
             of = grant.object_id.removeprefix(impersonation_id(""))
             return request.state.name(of), self._manages_principals(request)
+        elif kind is SecurableKind.LOCATION:
+            return grant.object_id.removeprefix("location:"), self._manages_principals(request)
         else:
             entry = self._catalog.entry_by_uuid(grant.object_id)
             if entry is None:
@@ -356,6 +361,9 @@ class GovernanceStatements:
             assert name.name is not None, "the grammar reads a name"
             principal = found(request.state, str(name.name), PrincipalKind(name.kind))
             return self._authority.principal_target(principal)
+        if name.kind == "location":
+            uri = location_uri(str(name.name))
+            return self._authority.target(request, Securable.location(uri))
         return self._authority.target(request, self._securable(name, schema))
 
     def _securable(self, on: SecurableName, schema: Namespace | None) -> Securable:

@@ -26,6 +26,8 @@ class Privilege(StrEnum):
     DROP = "DROP"
     MANAGE_GRANTS = "MANAGE GRANTS"
     IMPERSONATE = "IMPERSONATE"
+    READ_FILES = "READ FILES"
+    WRITE_FILES = "WRITE FILES"
     ALL = "ALL PRIVILEGES"
 
 
@@ -38,13 +40,15 @@ class SecurableKind(StrEnum):
     VIEW = "view"
     COLUMN = "column"
     PRINCIPAL = "principal"
+    LOCATION = "location"
 
 
 @dataclass(frozen=True, slots=True)
 class Securable:
     """One thing that can be granted on, by name: catalog, schema, table, view or column.
 
-    `namespace` is empty for the catalog; `name` is the table or view (for `principal`, its name);
+    `namespace` is empty for the catalog; `name` is the table or view (for `principal` its name, for
+    `location` its URI);
     `column` is set for a column (top-level columns only).
     """
 
@@ -73,10 +77,17 @@ class Securable:
         """A view."""
         return cls(SecurableKind.VIEW, identifier.namespace, identifier.name)
 
+    @classmethod
+    def location(cls, uri: str) -> Securable:
+        """A location of files, by its normal URI; see `headwater.governance.locations`."""
+        return cls(SecurableKind.LOCATION, name=uri)
+
     def __str__(self) -> str:
         if self.kind is SecurableKind.CATALOG:
             return f"catalog {CATALOG_NAME}"
         if self.kind is SecurableKind.PRINCIPAL:
             return f"principal {self.name}"
+        if self.kind is SecurableKind.LOCATION:
+            return f"location {self.name}"
         path = [namespace_text(self.namespace), self.name, self.column]
         return f"{self.kind} " + ".".join(part for part in path if part)

@@ -9,6 +9,7 @@ CREATE [OR REPLACE] ROW FILTER name ON table USING (predicate) TO … [EXCEPT �
 CREATE [OR REPLACE] COLUMN MASK name ON table (column) USING action | (expression) TO … [EXCEPT …]
 DROP ROW FILTER | COLUMN MASK [IF EXISTS] name ON table
 SHOW GRANTS [ON object] [TO | FOR principal]
+    an object may be LOCATION 'uri', for READ FILES and WRITE FILES
 SHOW ROLES | USERS | CURRENT ROLES | ROLE GRANTS [FOR principal] | POLICIES [ON table]
 """
 
@@ -29,6 +30,7 @@ from headwater.sql.statements import (
     DropPrincipal,
     GrantPrivileges,
     GrantRoles,
+    Name,
     ParsedStatement,
     PrincipalName,
     PrivilegeColumns,
@@ -229,6 +231,8 @@ def _securable(cursor: Cursor) -> SecurableName:
     for kind in ("SCHEMA", "TABLE", "VIEW"):
         if cursor.match(kind):
             return SecurableName(kind.lower(), cursor.name(f"the name of a {kind.lower()}"))
+    if cursor.match("LOCATION"):
+        return SecurableName("location", Name((cursor.string("a location"),)))
     kind_of_principal = _kind(cursor, _PRINCIPALS)
     if kind_of_principal is not None:
         return SecurableName(kind_of_principal, cursor.name("the name of a principal"))

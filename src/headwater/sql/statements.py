@@ -480,7 +480,8 @@ class PrincipalName:
 class SecurableName:
     """What is granted on: catalog, schema, table, view, or a principal's kind (IMPERSONATE).
 
-    Kind None means a table, or a view where such a view exists.
+    Kind None means a table, or a view where such a view exists. For `location` the name is one
+    part, its URI as it was written.
     """
 
     kind: str | None

@@ -52,10 +52,16 @@ class RoleChange(BaseModel):
 
 
 class ObjectRef(BaseModel):
-    """What is granted on: `lake`, `sales`, `sales.orders`; left-out kind: a table or view."""
+    """What is granted on: `lake`, `sales`, `sales.orders`; left-out kind: a table or view.
+
+    For `location`, the name is its URI.
+    """
 
     kind: (
-        Literal["catalog", "schema", "table", "view", "user", "role", "service_account"] | None
+        Literal[
+            "catalog", "schema", "table", "view", "user", "role", "service_account", "location"
+        ]
+        | None
     ) = None
     name: str | None = None
 

@@ -1,0 +1,290 @@
+"""Files of granted locations: into a user process's inbox, and out of its outbox.
+
+Rights are checked on the path as it was asked for, before anything tells whether it is there, and
+again on every file as it was opened: a link that leads elsewhere is worth what the caller may do
+there, and nothing that changes in between is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import secrets
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.governance.access import Access, AccessRequest
+from headwater.governance.locations import check_free, location_uri
+from headwater.model.privilege import Privilege, Securable
+from headwater.model.statement import Session
+from headwater.query.arrow_writes import WriteMode
+
+_MOST_FILES = 100_000
+_WILD = frozenset("*?[")
+_CHUNK = 8 * 1024 * 1024
+
+
+class LocationFiles:
+    """Reads and writes granted locations for callers; `taken` are folders of the server's own."""
+
+    def __init__(self, access: Access, taken: Sequence[Path]) -> None:
+        self._access = access
+        self._taken = tuple(str(path) for path in taken)
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def fetch(
+        self, session: Session, paths: Sequence[str], folder: Path, *, most: int
+    ) -> tuple[list[str], int]:
+        """The names below `folder` for each path, in order, and the bytes that were copied.
+
+        Decided and audited; raises PERMISSION_DENIED without READ FILES, FILE_NOT_FOUND,
+        EXCEEDED_RESULT_SIZE.
+        """
+        fetch = _Fetch(self, self._begin(session, "READ", paths), folder, most)
+        outcome, code = "failed", None
+        try:
+            names = [fetch.path(number, path) for number, path in enumerate(paths)]
+            fetch.request.seal()
+            outcome = "done"
+        except HeadwaterError as exc:
+            code = exc.code
+            raise
+        finally:
+            fetch.request.finish(outcome=outcome, error_code=code, engine="staging")
+        return names, fetch.bytes
+
+    def _begin(self, session: Session, verb: str, paths: Sequence[str]) -> AccessRequest:
+        return self._access.begin(
+            session.identity,
+            request_id=f"files-{uuid.uuid4().hex}",
+            client=session.source,
+            statement=f"{verb} FILES {', '.join(paths)[:1000]}",
+        )
+
+    def allow(self, request: AccessRequest, privilege: Privilege, path: str) -> None:
+        """Raises PERMISSION_DENIED unless the caller may use the local path."""
+        uri = location_uri(path)
+        if not uri.startswith("file://"):
+            request.check(privilege, Securable.location(uri))
+            raise error(
+                ErrorCode.NOT_SUPPORTED,
+                "files on S3 cannot be read or written by plans yet",
+                hint="make a table of them with `headwater catalog load`",
+            )
+        request.check(privilege, Securable.location(uri))
+        try:
+            check_free(uri, (self._access.catalog.warehouse.root, *self._taken))
+        except HeadwaterError as inside:
+            raise request.refusal(str(privilege), Securable.location(uri), inside.message) from None
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def check_target(self, session: Session, path: str, mode: WriteMode) -> bool:
+        """Whether a write to a folder may begin: False when there is nothing to do (IGNORE).
+
+        Raises PERMISSION_DENIED without WRITE FILES, TABLE_ALREADY_EXISTS.
+        """
+        request = self._begin(session, "WRITE", [path])
+        target = self._target(request, path)
+        request.seal()
+        if not os.path.lexists(target):
+            return True
+        if mode is WriteMode.IGNORE:
+            return False
+        if mode in (WriteMode.ERROR_IF_EXISTS, WriteMode.CREATE):
+            raise error(
+                ErrorCode.TABLE_ALREADY_EXISTS,
+                f"the path {path} already exists",
+                hint='choose mode("append") or mode("overwrite")',
+            )
+        return True
+
+    def _target(self, request: AccessRequest, path: str) -> Path:
+        self.allow(request, Privilege.WRITE_FILES, path)
+        target = Path(location_uri(path).removeprefix("file://"))
+        real = os.path.realpath(target)
+        if real != str(target):
+            self.allow(request, Privilege.WRITE_FILES, real)
+        return Path(real)
+
+    def publish(self, session: Session, made: Path, path: str, mode: WriteMode) -> int:
+        """Moves the files below `made`, a folder of an outbox, to a granted folder; their number.
+
+        Only plain files with plain names are taken: what lies in an outbox was made by user code.
+        An overwrite replaces the folder as a whole.
+        """
+        request = self._begin(session, "WRITE", [path])
+        target = self._target(request, path)
+        request.seal()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.parent / f".headwater-{secrets.token_hex(8)}"
+        try:
+            fresh.mkdir(mode=0o755)
+            count = sum(_take(source, fresh / name) for name, source in _made(made))
+            if mode is WriteMode.APPEND and target.is_dir():
+                for name, source in _made(fresh):
+                    place = target / name
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    os.link(source, place)
+                return count
+            old = target.parent / f".headwater-{secrets.token_hex(8)}"
+            if os.path.lexists(target):
+                target.rename(old)
+            try:
+                fresh.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            if old.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
+            return count
+        except FileExistsError as failure:
+            raise error(
+                ErrorCode.COMMIT_CONFLICT, f"{path} was written by somebody else"
+            ) from failure
+        except OSError as failure:
+            raise _failed(failure, path) from failure
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+class _Fetch:
+    """One fetch: its decisions, the folder it fills and the room that is left."""
+
+    def __init__(
+        self, files: LocationFiles, request: AccessRequest, folder: Path, most: int
+    ) -> None:
+        self.files = files
+        self.request = request
+        self.folder = folder
+        self.most = most
+        self.bytes = 0
+        self.count = 0
+        self._allowed: set[str] = set()
+
+    def path(self, number: int, path: str) -> str:
+        """Copies what a path stands for; its name in the folder."""
+        plain = path.removeprefix("file://") if path.startswith("file:///") else path
+        parts = plain.split("/")
+        wild = next((i for i, part in enumerate(parts) if _WILD & set(part)), None)
+        root = plain if wild is None else "/".join(parts[:wild])
+        self.files.allow(self.request, Privilege.READ_FILES, root)
+        if wild is not None and any(part in ("", ".", "..") for part in parts[1:]):
+            raise error(ErrorCode.INVALID_LOCATION, f"{path[:200]!r} is no path")
+        found = [plain.rstrip("/")] if wild is None else sorted(glob.glob(plain))
+        if not found or not os.path.lexists(found[0]):
+            raise error(ErrorCode.FILE_NOT_FOUND, f"there is no file {path[:200]!r}")
+        name = str(number)
+        if wild is None and os.path.isdir(found[0]):
+            self._tree(found[0], self.folder / name)
+            return name
+        for place in found:
+            target = self.folder / name / Path(place).name
+            if os.path.isdir(place):
+                self._tree(place, target)
+            else:
+                self._file(place, target)
+        return name if wild is not None else f"{name}/{Path(found[0]).name}"
+
+    def _tree(self, source: str, target: Path) -> None:
+        real = os.path.realpath(source)
+        self._may_read(real)
+        target.mkdir(parents=True, exist_ok=True)
+        for top, folders, names in os.walk(real):
+            folders.sort()
+            inside = target / os.path.relpath(top, real)
+            for name in sorted(names):
+                self._file(os.path.join(top, name), inside / name)
+
+    def _may_read(self, path: str) -> None:
+        """The right to a file as it was opened, asked once for each folder without a rule below."""
+        if path not in self._allowed:
+            self.files.allow(self.request, Privilege.READ_FILES, path)
+            self._allowed.add(path)
+
+    def _file(self, source: str, target: Path) -> None:
+        self.count += 1
+        if self.count > _MOST_FILES:
+            raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {_MOST_FILES} files")
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError as failure:
+            raise error(ErrorCode.FILE_NOT_FOUND, f"there is no file {source!r}") from failure
+        except OSError as failure:
+            raise _failed(failure, source) from failure
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return
+            # What was opened, whatever the path leads to by now.
+            self._may_read(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._copy(descriptor, status.st_size, target)
+        finally:
+            os.close(descriptor)
+
+    def _copy(self, source: int, size: int, target: Path) -> None:
+        self.bytes += size
+        if self.bytes > self.most:
+            raise error(
+                ErrorCode.EXCEEDED_RESULT_SIZE,
+                "the files do not fit into the room of a user process",
+                hint="read fewer of them, or raise user_engines.disk_bytes",
+            )
+        with open(target, "xb") as out:
+            os.fchmod(out.fileno(), 0o644)
+            while size > 0:
+                sent = os.sendfile(out.fileno(), source, None, min(size, _CHUNK))
+                if not sent:
+                    return
+                size -= sent
+
+
+def _made(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Plain files below a folder, by their relative names; links are neither taken nor followed."""
+    count = 0
+    for top, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(f for f in folders if not os.path.islink(os.path.join(top, f)))
+        for name in sorted(names):
+            count += 1
+            path = Path(top) / name
+            if count > _MOST_FILES:
+                raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {_MOST_FILES} files")
+            if name.isprintable() and not name.startswith(".") and not path.is_symlink():
+                yield os.path.relpath(path, folder), path
+
+
+def _take(source: Path, target: Path) -> int:
+    """Copies one plain file; 0 when it is something else by now."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as failure:
+        if failure.errno in (errno.ELOOP, errno.ENOENT):
+            return 0
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as out:
+            shutil.copyfileobj(file, out, _CHUNK)
+    return 1
+
+
+def _failed(failure: OSError, path: str) -> HeadwaterError:
+    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        return error(ErrorCode.DISK_FULL, "no space is left for the files")
+    return error(
+        ErrorCode.STORAGE_UNAVAILABLE,
+        f"{path[:200]!r} cannot be used: {(failure.strerror or 'error').lower()}",
+    )
