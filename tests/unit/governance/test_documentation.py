@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "governance-sql.md"
 
 def test_the_examples_run(lake: Lake) -> None:
     examples = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         lake.script(example)
     scan = lake.begin("nora").scan(EMP)
