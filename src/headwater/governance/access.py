@@ -27,13 +27,14 @@ from headwater.catalog.schema import current_schema, resolve_snapshot
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.audit import AuditLog
 from headwater.governance.browse import Browser, view_columns
-from headwater.governance.decide import EXISTS_BY, Node, Path, Rights, impersonation_id, rights
+from headwater.governance.decide import EXISTS_BY, Path, Rights, rights
 from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.locations import location_path
 from headwater.governance.redact import redacted, statement_hash
 from headwater.governance.resolve import (
     CATALOG_NODE,
     Paths,
+    may_impersonate,
     schema_not_found,
     schema_read,
     table_not_found,
@@ -43,7 +44,7 @@ from headwater.governance.sealing import sealed_by
 from headwater.governance.state import PolicyStore, State, Subject
 from headwater.governance.writes import check_columns, refuse_restricted, writable
 from headwater.model.identifiers import CURRENT, SnapshotRef, TableIdentifier
-from headwater.model.principal import Actor, Identity, Principal, PrincipalKind
+from headwater.model.principal import Actor, Identity
 from headwater.model.privilege import Privilege, Securable, SecurableKind
 from headwater.model.scan import (
     Decision,
@@ -595,10 +596,3 @@ class AccessRequest:
     def _statement_facts(self) -> dict[str, str]:
         text = self._statement or ""
         return {"statement_hash": statement_hash(text), "statement": redacted(text)}
-
-
-def may_impersonate(state: State, subject: Subject, user: Principal) -> bool:
-    """True when the subject holds IMPERSONATE on the user or service account, or on the catalog."""
-    node = Node(impersonation_id(user.id), SecurableKind.PRINCIPAL, f"user {user.name}")
-    held = rights(state, subject, (node, CATALOG_NODE)).allows(Privilege.IMPERSONATE)
-    return held and user.kind is not PrincipalKind.ROLE

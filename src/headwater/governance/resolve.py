@@ -10,15 +10,16 @@ from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import TableEntry
 from headwater.catalog.schema import current_schema, schema_by_id
 from headwater.errors import ErrorCode, HeadwaterError, error
-from headwater.governance.decide import Node, Path
-from headwater.governance.state import CATALOG_ID
+from headwater.governance.decide import Node, Path, impersonation_id, rights
+from headwater.governance.state import CATALOG_ID, State, Subject
 from headwater.model.identifiers import (
     CATALOG_NAME,
     Namespace,
     TableIdentifier,
     namespace_text,
 )
-from headwater.model.privilege import SecurableKind
+from headwater.model.principal import Principal, PrincipalKind
+from headwater.model.privilege import Privilege, SecurableKind
 
 CATALOG_NODE = Node(CATALOG_ID, SecurableKind.CATALOG, f"catalog {CATALOG_NAME}")
 """The end of every path."""
@@ -105,3 +106,10 @@ def schema_read(metadata: Mapping[str, Any], snapshot_id: int | None) -> Mapping
                 if found is not None:
                     return found
     return current_schema(metadata)
+
+
+def may_impersonate(state: State, subject: Subject, user: Principal) -> bool:
+    """True when the subject holds IMPERSONATE on the user or service account, or on the catalog."""
+    node = Node(impersonation_id(user.id), SecurableKind.PRINCIPAL, f"user {user.name}")
+    held = rights(state, subject, (node, CATALOG_NODE)).allows(Privilege.IMPERSONATE)
+    return held and user.kind is not PrincipalKind.ROLE
