@@ -61,13 +61,13 @@ class Sides:
         remote = connect_url(server)
         authority = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": server.ready["ca_cert"]}
         self.ours = SparkSide(
-            Path(client["python"]),
+            interpreter(client),
             {"remote": remote},
             environment=authority,
             watched=server.process.pid,
         )
         self.spark = SparkSide(
-            Path(spark["python"]),
+            interpreter(spark),
             {
                 "conf": open_source_spark(
                     spark,
@@ -76,7 +76,10 @@ class Sides:
                     Path(self._folder.name),
                 )
             },
-            environment={"JAVA_HOME": spark["java_home"], "PYSPARK_PYTHON": spark["python"]},
+            environment={
+                "JAVA_HOME": spark["java_home"],
+                "PYSPARK_PYTHON": str(interpreter(spark)),
+            },
         )
 
     def __enter__(self) -> Sides:
@@ -147,6 +150,11 @@ def release(server: Server, name: str) -> dict[str, Any]:
     server.command("release", "install", name)
     shown: dict[str, Any] = json.loads(server.command("release", "show", name, "--json"))
     return shown
+
+
+def interpreter(installed: Mapping[str, Any]) -> Path:
+    """The Python of an installed release."""
+    return Path(installed["path"]) / "venv" / "bin" / "python"
 
 
 def connect_url(server: Server) -> str:

@@ -159,7 +159,7 @@ def open_source_spark(
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.jars": ",".join(release["jars"]),
+        "spark.jars": ",".join(map(str, sorted(Path(release["path"]).glob("jars/iceberg-*.jar")))),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.defaultCatalog": "lake",

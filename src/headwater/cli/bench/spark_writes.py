@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from headwater.cli.bench.lake import Server, load_tpch
@@ -13,6 +12,7 @@ from headwater.cli.bench.spark import (
     Sides,
     connect_url,
     difference,
+    interpreter,
     release,
     row,
     summary,
@@ -99,7 +99,7 @@ def latency(server: Server, runs: int) -> dict[str, Any]:
     frame: list[float] = []
     for _ in range(4):
         with SparkSide(
-            Path(client["python"]), {"remote": connect_url(server)}, environment=authority
+            interpreter(client), {"remote": connect_url(server)}, environment=authority
         ) as side:
             first.append(round(side.greeting["first"], 3))
             small += [side.run("SELECT 1")[0]["seconds"] * 1000 for _ in range(runs)]
