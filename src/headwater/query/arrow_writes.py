@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headwater.catalog.catalog import Catalog
-from headwater.errors import ErrorCode, HeadwaterError, error
+from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import TableIdentifier, parse_namespace
 from headwater.model.statement import Dialect, FileInput, Session, Statement
 from headwater.query.linking import quoted
@@ -200,7 +200,8 @@ class ArrowWrites:
                 "the rows have a type that tables cannot hold",
                 hint="cast intervals and the like to strings first",
             ) from failure
-        except (HeadwaterError, GeneratorExit):
+        except BaseException:
+            # Whatever ends the rows, an engine's own errors included.
             path.unlink(missing_ok=True)
             raise
         return FileInput(schema, (str(path),))

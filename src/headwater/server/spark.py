@@ -80,6 +80,7 @@ class SparkGateway:
         from headwater.engines.userprocess.pool import UserProcesses
         from headwater.gateway.spark_connect.elsewhere import UserSide
         from headwater.gateway.spark_connect.protocol import messages
+        from headwater.query.arrow_writes import ArrowWrites
 
         releases = self._releases
         if releases is None:
@@ -93,6 +94,12 @@ class SparkGateway:
             engines=engines,
             stager_of=staging.stager,
             history=parts.queries.history,
+            writes=ArrowWrites(
+                parts.queries,
+                parts.catalog,
+                parts.home.uploads,
+                parts.settings.user_engines.disk_bytes,
+            ),
             sandbox=str(level.kind) if level.confines else "none",
         )
 

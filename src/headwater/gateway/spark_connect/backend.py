@@ -148,6 +148,13 @@ class Backend:
 
     def _failure(self, exc: Any) -> SparkFailure:
         """What the process said went wrong."""
+        failure = self._read_failure(exc)
+        failure.engine = self.name
+        if self.name == SAIL:
+            name_of_sail(failure)
+        return failure
+
+    def _read_failure(self, exc: Any) -> SparkFailure:
         for key, value in exc.trailing_metadata() or ():
             if key == _DETAILS and isinstance(value, bytes):
                 return self._told(value, exc)
@@ -181,8 +188,6 @@ class Backend:
             if error_id:
                 failure.id = error_id
                 failure.details = self._details(error_id)
-        if self.name == SAIL:
-            name_of_sail(failure)
         return failure
 
     def _details(self, error_id: str) -> bytes | None:

@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from headwater.gateway.spark_connect.failures import SparkFailure, analysis_failure
 
 ENGINE = "headwater.engine"
-"""Which engine runs what is not pure SQL: `auto` (Sail, then Spark), `sail` or `spark`; `spark` and
-`sail` run pure SQL there too."""
+"""Which engine answers: `auto` (the system engine for SQL, Sail, then Spark), `sail`, `spark`."""
 
 TIME_ZONE = "spark.sql.session.timeZone"
 
@@ -109,6 +108,10 @@ class Conf:
     def get(self, key: str) -> str | None:
         """The value of a key, or its default; None when it has neither."""
         return self._set.get(key, DEFAULTS.get(key))
+
+    def has(self, key: str) -> bool:
+        """True when the session set a key itself."""
+        return key in self._set
 
     def require(self, key: str) -> str:
         """As `get`; raises SQL_CONF_NOT_FOUND, as Spark does."""

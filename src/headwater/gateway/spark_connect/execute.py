@@ -185,8 +185,7 @@ class Execution:
                 ),
             )
         statements = self._tools.statements
-        if (text := statements.text_of(relation, self._session)) is not None:
-            statements.describe(text, self._session)
+        if statements.text_of(relation, self._session) is not None:
             self._answer(relation)
             return
         if relation.WhichOneof("rel_type") == "sql":
@@ -256,10 +255,8 @@ class Execution:
         """Tells the errors of a new view's relation now, as Spark does."""
         if found.echo is None:
             return
-        text = self._tools.statements.text_of(found.echo, self._session)
-        if text is not None:
-            self._tools.statements.describe(text, self._session)
-        elif self._local(found.echo) is None:
+        known = self._tools.statements.text_of(found.echo, self._session) is not None
+        if not known and self._local(found.echo) is None:
             elsewhere.analyze(self._schema_request(found.echo))
 
     def _schema_request(self, relation: Any) -> Any:

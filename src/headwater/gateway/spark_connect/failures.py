@@ -78,7 +78,8 @@ class SparkFailure(Exception):
     """An error as a Spark client is told of it; `status` is a gRPC status code.
 
     `classes` are Java class names, the nearest first. `raw` is a user process's own
-    `google.rpc.Status`, passed on as it is, `details` its `FetchErrorDetailsResponse`.
+    `google.rpc.Status`, passed on as it is, `details` its `FetchErrorDetailsResponse`,
+    `engine` its name.
     """
 
     message: str
@@ -89,6 +90,7 @@ class SparkFailure(Exception):
     parameters: Mapping[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     details: bytes | None = None
+    engine: str | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def __str__(self) -> str:

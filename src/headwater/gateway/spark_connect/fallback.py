@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from headwater.engines.userprocess.engine import SAIL
 from headwater.gateway.spark_connect.failures import SparkFailure
 
 _GAP = re.compile(
@@ -24,6 +25,8 @@ _PARSER = re.compile(r"^invalid argument|found .* expected|sql parser error", re
 def gap(failure: SparkFailure) -> str | None:
     """What Sail lacks, in a few words, when that is why it failed; None for any other error."""
     names = {name.rsplit(".", 1)[-1] for name in failure.classes}
+    if failure.engine != SAIL:
+        return None  # ours, or Spark's
     if "PythonException" in names or failure.error_class in ("OPERATION_CANCELED", "ENGINE_FAILED"):
         return None
     told = " ".join(failure.message.split())[:200]

@@ -10,7 +10,7 @@ from typing import Any
 from headwater.gateway.spark_connect.analyze import Analysis
 from headwater.gateway.spark_connect.artifacts import receive
 from headwater.gateway.spark_connect.calls import Call
-from headwater.gateway.spark_connect.conf import keys, modifiable
+from headwater.gateway.spark_connect.conf import ENGINE, keys, modifiable
 from headwater.gateway.spark_connect.execute import Execution
 from headwater.gateway.spark_connect.failures import details, invalid_handle, invalid_plan
 from headwater.gateway.spark_connect.operations import Operation
@@ -21,6 +21,8 @@ from headwater.gateway.spark_connect.wire import unpacked
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 30.0
+_ENGINE_HEADER = "headwater-engine"
+"""Parameter of a connection string that says what `spark.conf.set("headwater.engine", …)` does."""
 
 
 class SparkConnectService:
@@ -241,6 +243,9 @@ class SparkConnectService:
         session = self._sessions.open(call.identity, request.session_id, _observed(request))
         if request.client_type:
             session.client = request.client_type[:256]
+        wanted = call.metadata.get(_ENGINE_HEADER)
+        if wanted and not session.conf.has(ENGINE):
+            session.conf.set(ENGINE, wanted)
         return session
 
     def _known(self, request: Any, call: Call) -> SparkSession:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from headwater.errors import HeadwaterError
+from headwater.errors import ErrorCode, HeadwaterError
 from headwater.gateway.spark_connect.ddl import parse_ddl
 from headwater.gateway.spark_connect.encode import (
     batch_responses,
@@ -42,6 +42,9 @@ from headwater.sql.types import spark_type as iceberg_ddl
 
 _IDENTIFIER = re.compile(r"\s*(?:`(?:[^`]|``)+`|[^\W\d]\w*)(?:\s*\.\s*(?:`(?:[^`]|``)+`|\w+))*\s*")
 _PART = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
+_LACKING = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.FUNCTION_NOT_FOUND})
+"""What another engine may know: Spark has more functions and clauses."""
+
 _PROGRESS_SECONDS = 2.0
 _WAIT_SECONDS = 1.0
 _SCHEMAS_KEPT = 256
@@ -49,10 +52,14 @@ _SCHEMAS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A query for the system engine: SQL in Spark's dialect, and its parameters in order."""
+    """A query for the system engine: SQL in Spark's dialect, and its parameters in order.
+
+    `schema` is its Spark schema as far as it is known.
+    """
 
     sql: str
     parameters: tuple[Any, ...] = ()
+    schema: Any = None
 
     def limited(self, rows: int, skip: int = 0) -> Text:
         """The same query's first rows, after `skip`."""
@@ -61,7 +68,7 @@ class Text:
 
     def counted(self) -> Text:
         """The number of its rows."""
-        return self.around("SELECT count(*) FROM (\n{}\n)")
+        return replace(self.around("SELECT count(*) FROM (\n{}\n)"), schema=None)
 
     def around(self, template: str) -> Text:
         """The query inside another one, in the place of `{}`."""
@@ -81,11 +88,20 @@ class Statements:
     def text_of(self, relation: Any, session: SparkSession) -> Text | None:
         """The query that a relation is, when it may run on the system engine; else None.
 
-        Raises SYNTAX_ERROR, NOT_SUPPORTED only where no other engine would say otherwise.
+        Decided and audited; raises what the query itself would: an unknown name, a missing grant.
         """
         if session.conf.engine != "auto" or not session.conf.plain_semantics():
             return None
-        return self._text(relation, session)
+        text = self._text(relation, session)
+        if text is None:
+            return None
+        try:
+            described = self.describe(text, session)
+        except HeadwaterError as failure:
+            if failure.code in _LACKING:
+                return None
+            raise
+        return replace(text, schema=self._known_schema(described))
 
     def _text(self, relation: Any, session: SparkSession) -> Text | None:
         kind = relation.WhichOneof("rel_type")
@@ -168,8 +184,9 @@ class Statements:
 
     def schema(self, text: Text, session: SparkSession) -> Any:
         """The Spark schema of a query's result."""
-        described = self.describe(text, session)
-        made = self._known_schema(described)
+        if text.schema is not None:
+            return text.schema
+        made = self._known_schema(self.describe(text, session))
         if made is not None:
             return made
         query = self._submit(text.limited(0), session)

@@ -1,0 +1,76 @@
+"""Rows that a user process computes, written to tables of the catalog by the system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pyspark.errors import AnalysisException, UnsupportedOperationException
+from pyspark.errors.exceptions.connect import PythonException
+from pyspark.sql import functions as F
+
+pytestmark = pytest.mark.usefixtures("sail")
+
+
+@pytest.fixture
+def kept(spark) -> Iterator[None]:
+    """A schema of the test's own, the session's current one."""
+    spark.sql("CREATE SCHEMA kept")
+    spark.sql("USE kept")
+    yield
+    spark.sql("DROP SCHEMA kept CASCADE")
+
+
+@pytest.mark.usefixtures("kept")
+def test_save_modes(spark):
+    ten = spark.range(10).withColumn("k", F.col("id") % 3)
+    ten.write.saveAsTable("t")
+    assert spark.table("t").count() == 10
+    with pytest.raises(AnalysisException) as failure:
+        ten.write.saveAsTable("t")
+    assert failure.value.getCondition() == "TABLE_OR_VIEW_ALREADY_EXISTS"
+    ten.write.mode("ignore").saveAsTable("t")
+    ten.limit(2).write.mode("append").saveAsTable("t")
+    assert spark.table("t").count() == 12
+    ten.limit(3).write.mode("overwrite").saveAsTable("t")
+    assert spark.table("t").count() == 3
+    spark.range(2).writeTo("u").create()
+    spark.range(2).writeTo("u").append()
+    assert spark.table("u").count() == 4
+
+
+@pytest.mark.usefixtures("kept")
+def test_statements_that_read_temporary_views(spark):
+    spark.range(4).createOrReplaceTempView("four")
+    spark.sql("CREATE TABLE t AS SELECT id, id * 2 AS d FROM four")
+    spark.sql("INSERT INTO t SELECT id, id FROM four")
+    assert spark.table("t").count() == 8
+    spark.sql(
+        "MERGE INTO t USING four ON t.id = four.id AND t.d = four.id WHEN MATCHED THEN DELETE"
+    )
+    found = spark.sql("SELECT * FROM t ORDER BY id").collect()
+    assert [tuple(row) for row in found] == [(1, 2), (2, 4), (3, 6)]
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_write_that_fails_leaves_nothing(door, spark):
+    broken = spark.range(3).select(F.udf(lambda _: 1 / 0, "int")("id").alias("n"))
+    with pytest.raises(PythonException):
+        broken.write.saveAsTable("t")
+    assert not spark.catalog.tableExists("t")
+    assert list((door.lake.home / "spool" / "uploads").iterdir()) == []
+
+
+def test_an_analyst_may_not_write(spark, ellen):
+    with pytest.raises(AnalysisException) as failure:
+        ellen.range(3).write.mode("append").saveAsTable("shop.orders")
+    assert failure.value.getCondition() in ("INSUFFICIENT_PERMISSIONS", "TABLE_OR_VIEW_NOT_FOUND")
+    assert spark.table("shop.orders").count() == 4
+
+
+@pytest.mark.parametrize("path", ["/etc", "file:///tmp/x", "../x"])
+def test_paths_need_a_grant(ellen, path):
+    with pytest.raises((AnalysisException, UnsupportedOperationException)):
+        ellen.range(3).write.parquet(path)
+    with pytest.raises((AnalysisException, UnsupportedOperationException)):
+        ellen.read.parquet(path).collect()
