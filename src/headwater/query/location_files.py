@@ -198,15 +198,23 @@ class _Fetch:
     def _tree(self, source: str, target: Path) -> None:
         real = os.path.realpath(source)
         self._may_read(real)
-        target.mkdir(parents=True, exist_ok=True)
+        self._make(target)
         for top, folders, names in os.walk(real):
             folders.sort()
             inside = target / os.path.relpath(top, real)
             for name in sorted(names):
                 self._file(os.path.join(top, name), inside / name)
 
+    def _make(self, folder: Path) -> None:
+        """A folder of the inbox that the sandbox's own user can enter, whatever the umask."""
+        if folder == self.folder or folder.is_dir():
+            return
+        self._make(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
+
     def _may_read(self, path: str) -> None:
-        """The right to a file as it was opened, asked once for each folder without a rule below."""
+        """Raises unless the caller may read a path as it was found, links followed."""
         if path not in self._allowed:
             self.files.allow(self.request, Privilege.READ_FILES, path)
             self._allowed.add(path)
@@ -227,7 +235,7 @@ class _Fetch:
                 return
             # What was opened, whatever the path leads to by now.
             self._may_read(os.path.realpath(f"/proc/self/fd/{descriptor}"))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make(target.parent)
             self._copy(descriptor, status.st_size, target)
         finally:
             os.close(descriptor)

@@ -23,7 +23,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -38,8 +38,10 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import AccessRequest
 from headwater.model.identifiers import SnapshotRef, parse_namespace
 from headwater.model.statement import Session
+from headwater.query.arrow_writes import WriteMode
 from headwater.query.inputs import Inputs
 from headwater.query.linking import linkable_files, quoted, spark_ddl
+from headwater.query.location_files import LocationFiles
 from headwater.query.names import split_name
 from headwater.query.resolver import QueryResolver
 from headwater.query.session import effective_limits
@@ -108,6 +110,16 @@ class Inbox(Protocol):
         ...
 
     @property
+    def outbox(self) -> Path:
+        """Where it leaves files; what lies there was made by user code."""
+        ...
+
+    @property
+    def outbox_inside(self) -> str:
+        """The outbox, as the process names it."""
+        ...
+
+    @property
     def alive(self) -> bool:
         """False once the process has ended."""
         ...
@@ -115,19 +127,6 @@ class Inbox(Protocol):
     @property
     def confines(self) -> bool:
         """True when the process cannot write what it is shown."""
-        ...
-
-
-class FileStager(Protocol):
-    """Puts files of granted locations into a folder of an inbox."""
-
-    def fetch(
-        self, session: Session, paths: Sequence[str], folder: Path, *, most: int
-    ) -> tuple[list[str], int]:
-        """The names below `folder` for each path, in order, and the bytes that were copied.
-
-        Decided and audited; raises PERMISSION_DENIED without READ FILES, FILE_NOT_FOUND.
-        """
         ...
 
 
@@ -156,9 +155,9 @@ class _Shelf:
 class Staging:
     """What is staged, for all user processes."""
 
-    def __init__(self, parts: Parts, files: FileStager | None = None) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.files = files
+        self.files = LocationFiles(parts.access, (parts.settings.home_path,))
         self.most_bytes = parts.settings.user_engines.disk_bytes
         self._lock = threading.Lock()
         self._shelves: dict[str, _Shelf] = {}
@@ -229,8 +228,6 @@ class ProcessStager:
         self, paths: Sequence[str], file_format: str, options: Mapping[str, str], session: Session
     ) -> StagedFiles:
         """Files of granted locations; raises PERMISSION_DENIED, FILE_NOT_FOUND."""
-        if self._staging.files is None:
-            raise error(ErrorCode.NOT_SUPPORTED, "files cannot be read here")
         token = secrets.token_hex(16)
         with self._folder(token) as folder:
             room = self._staging.most_bytes - self._shelf.bytes
@@ -239,6 +236,24 @@ class ProcessStager:
         self._keep(token, entry)
         inside = f"{self._shelf.process.inbox_inside}/{token}"
         return StagedFiles(token, tuple(f"{inside}/{name}" for name in names), file_format, options)
+
+    def export(
+        self, session: Session, path: str, mode: WriteMode, run: Callable[[str], None]
+    ) -> None:
+        """Has `run` make files in the folder that it is told, and moves them to a granted one.
+
+        Nothing is run when there is nothing to do. Raises PERMISSION_DENIED without WRITE FILES,
+        TABLE_ALREADY_EXISTS for a folder that is there, whatever `run` raises.
+        """
+        files, process = self._staging.files, self._shelf.process
+        if not files.check_target(session, path, mode):
+            return
+        token = secrets.token_hex(16)
+        try:
+            run(f"{process.outbox_inside}/{token}")
+            files.publish(session, process.outbox / token, path, mode)
+        finally:
+            shutil.rmtree(process.outbox / token, ignore_errors=True)
 
     # --- deciding -------------------------------------------------------------------------------
 

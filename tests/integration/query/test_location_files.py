@@ -45,11 +45,20 @@ class World:
         self.platform.run(self.platform.session(), sql)
 
     def fetch(self, *paths: str | Path, most: int = 10**6) -> dict[str, str]:
-        """What is fetched, by its name."""
+        """What is fetched, by its name, with a umask that hides everything."""
+        before = os.umask(0o077)
+        try:
+            return self._fetch(*paths, most=most)
+        finally:
+            os.umask(before)
+
+    def _fetch(self, *paths: str | Path, most: int) -> dict[str, str]:
         inbox = self.folder / f"inbox-{len(list(self.folder.iterdir()))}"
-        inbox.mkdir()
+        inbox.mkdir(mode=0o755)
         names, _ = self.files.fetch(self.alice, [str(path) for path in paths], inbox, most=most)
         assert all((inbox / name).exists() for name in names)
+        for path in inbox.rglob("*"):
+            assert path.stat().st_mode & 0o005 >= (5 if path.is_dir() else 4)
         return {
             str(path.relative_to(inbox)): path.read_text()
             for path in sorted(inbox.rglob("*"))

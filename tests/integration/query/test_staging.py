@@ -32,8 +32,13 @@ class Process:
     inbox: Path
     generation: str
     inbox_inside: str = "/inbox"
+    outbox_inside: str = "/outbox"
     alive: bool = True
     confines: bool = True
+
+    @property
+    def outbox(self) -> Path:
+        return self.inbox.parent / "outbox"
 
 
 @pytest.fixture(scope="module")

@@ -168,8 +168,14 @@ class Elsewhere:
                 stager = self._stager(use)
                 found = plans.rewrite(plan, self._context(stager)).write
                 assert found is not None, "a write"
-                if found.target.path is not None:
-                    raise unsupported("writing files is not supported yet; save a table instead")
+                if (path := found.target.path) is not None:
+                    stager.export(
+                        self._session.statements(),
+                        path,
+                        found.target.mode,
+                        lambda inside: self._drain(use, plans.path_write(found, inside), operation),
+                    )
+                    return
                 sources = _Sources(
                     {
                         name: partial(self._rows, use, source, operation)
@@ -186,6 +192,10 @@ class Elsewhere:
         self, use: InUse, source: plans.RewrittenPlan, operation: Operation
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         return rows_of(self._run_staged(use, source.staged(), operation), self._pb)
+
+    def _drain(self, use: InUse, staged: plans.StagedPlan, operation: Operation) -> None:
+        for _ in self._run_staged(use, staged, operation):
+            pass
 
     def analyze(self, request: Any) -> Any:
         """What an analysis answers, as an AnalyzePlanResponse."""

@@ -27,6 +27,7 @@ AnalyzePlan goes through `rewrite_analysis`, Config through `check_setting`, Add
 `check_artifact`.
 """
 
+from headwater.gateway.spark_connect.plans.commands import path_write
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     AddFunction,
@@ -65,6 +66,7 @@ __all__ = [
     "Write",
     "check_artifact",
     "check_setting",
+    "path_write",
     "rewrite",
     "rewrite_analysis",
 ]

@@ -13,6 +13,7 @@ from headwater.gateway.spark_connect.plans.model import (
     Message,
     PlanContext,
     RewrittenPlan,
+    StagedPlan,
     Write,
 )
 from headwater.gateway.spark_connect.plans.names import split_identifier, table_name
@@ -314,3 +315,22 @@ def _column_name(expression: Message) -> str:
     if expression.WhichOneof("expr_type") != "unresolved_attribute":
         raise error(ErrorCode.NOT_SUPPORTED, "a partition needs a column")
     return ".".join(split_identifier(expression.unresolved_attribute.unparsed_identifier))
+
+
+def path_write(write: Write, inside: str) -> StagedPlan:
+    """The plan by which the user process writes files to a folder of its outbox.
+
+    Stages what the rows come from; raises as `RewrittenPlan.staged` does.
+    """
+    (source,) = write.sources.values()
+    staged = source.staged()
+    target, plan = write.target, messages().Plan()
+    command = plan.command.write_operation
+    command.input.CopyFrom(staged.plan.root)
+    command.source = target.format
+    command.path = inside
+    command.mode = messages().WriteOperation.SaveMode.Value("SAVE_MODE_ERROR_IF_EXISTS")
+    command.partitioning_columns.extend(each.column for each in target.partitioning)
+    for key, value in target.options.items():
+        command.options[key] = value
+    return replace(staged, plan=plan)
