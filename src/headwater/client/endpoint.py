@@ -40,6 +40,11 @@ def find_endpoint(home: Path) -> Endpoint:
     return Endpoint(ready["url"], ready["token"])
 
 
+def read_ready(home: Path) -> dict[str, str]:
+    """What the server of a home wrote into `ready.json`; empty when there is none."""
+    return _read(home / READY_FILE) or {}
+
+
 def save_login(home: Path, endpoint: Endpoint) -> Path:
     """Keeps a login (mode 0600) for the commands of this home; returns the file."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

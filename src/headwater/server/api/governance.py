@@ -58,9 +58,7 @@ class ObjectRef(BaseModel):
     """
 
     kind: (
-        Literal[
-            "catalog", "schema", "table", "view", "user", "role", "service_account", "location"
-        ]
+        Literal["catalog", "schema", "table", "view", "user", "role", "service_account", "location"]
         | None
     ) = None
     name: str | None = None
