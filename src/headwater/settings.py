@@ -103,6 +103,32 @@ class JobSettings(BaseModel):
     )
 
 
+class BackendSettings(BaseModel):
+    """Where Spark runs go: this machine or a cluster. Each backend reads the part that it needs."""
+
+    name: Literal["local", "spark-standalone", "spark-connect", "kubernetes", "yarn"] = Field(
+        "local", description="Where runs go that do not say."
+    )
+    master: str = Field("", description="The cluster: spark://HOST:7077 or k8s://https://HOST.")
+    connect: str = Field("", description="A remote Spark Connect endpoint, sc://HOST:15002.")
+    connect_token_file: Path | None = Field(None, description="The file that holds its token.")
+    driver_host: str = Field("", description="This machine's address as the cluster reaches it.")
+    python: str = Field("", description="The Python of executors, as the cluster finds it.")
+    user: str = Field("", description="The user name that the cluster is told.")
+    image: str = Field("", description="Kubernetes: the container image of the release.")
+    namespace: str = Field("", description="Kubernetes: the namespace.")
+    service_account: str = Field("", description="Kubernetes: the driver's service account.")
+    upload_path: str = Field("", description="Kubernetes: where a run's files are uploaded to.")
+    hadoop_conf: Path | None = Field(None, description="YARN: the folder of its configuration.")
+    queue: str = Field("", description="YARN: the queue.")
+    conf: dict[str, str] = Field(
+        default_factory=dict, description="Spark settings of every run there, as JSON."
+    )
+    unreachable_seconds: float = Field(
+        60.0, gt=0, description="A run is lost when its cluster does not answer for so long."
+    )
+
+
 class SweepSettings(BaseModel):
     """When files that no table refers to are removed from the warehouse."""
 
@@ -153,6 +179,7 @@ class Settings(BaseSettings):
     )
     user_engines: UserEngineSettings = UserEngineSettings()
     jobs: JobSettings = JobSettings()
+    backend: BackendSettings = BackendSettings()
     sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
 

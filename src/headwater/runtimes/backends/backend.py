@@ -84,10 +84,9 @@ class RunSpec:
     settings of this run; they come after the release's defaults and before what the backend must
     insist on. `environment` holds no secret: secrets are files (`secrets`: name to a 0600 file
     outside), which the run finds as `$HEADWATER_SECRETS/<name>`. `inputs` (name to path) are shown
-    read-only as `$HEADWATER_INPUTS/<name>`. `doors` are the only network of a sandboxed run: a
-    loopback port inside to the unix socket outside that answers it. `work_dir` belongs to this
-    attempt alone; the backend writes its own files into `work_dir/.run`, the run works in
-    `work_dir/work` and logs to `work_dir/logs/{stdout,stderr}`.
+    read-only as `$HEADWATER_INPUTS/<name>`. `work_dir` belongs to this attempt alone; the backend
+    writes its own files into `work_dir/.run`, the run works in `work_dir/work` and logs to
+    `work_dir/logs/{stdout,stderr}`.
     """
 
     run_id: str
@@ -106,7 +105,6 @@ class RunSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Path] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
-    doors: Mapping[int, Path] = field(default_factory=dict)
     timeout_seconds: float | None = None
 
 

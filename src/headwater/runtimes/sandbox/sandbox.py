@@ -126,6 +126,8 @@ class Sandbox:
 
     ro: Sequence[Bind | Path] = ()
     rw: Sequence[Bind | Path] = ()
+    private: Sequence[Bind | Path] = ()
+    """Read-only, and handed over to the sandbox's own user, if it has one: secrets, mode 0600."""
     network: bool = False
     limits: Limits = field(default_factory=Limits)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -173,7 +175,7 @@ def command(argv: Sequence[str], sandbox: Sandbox, at: SandboxLevel | None = Non
     at = at or level()
     uid = _free_uid() if _is_root() and at.kind is not SandboxKind.NONE else None
     if uid is not None:
-        for bind in _binds(sandbox.rw):
+        for bind in _binds((*sandbox.rw, *sandbox.private)):
             os.chown(bind.outside, uid, uid)
     plan: dict[str, object] = {
         "keep": sorted(sandbox.keep),
@@ -268,7 +270,8 @@ def _bubblewrap(
     options += ["--proc", "/proc", "--dev", "/dev"]
     options += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
     options += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp"]  # noqa: S108 - inside
-    binds = [("--ro-bind", str(bind.outside), bind.seen(at)) for bind in _binds(sandbox.ro)]
+    shown = _binds((*sandbox.ro, *sandbox.private))
+    binds = [("--ro-bind", str(bind.outside), bind.seen(at)) for bind in shown]
     binds += [("--bind", str(bind.outside), bind.seen(at)) for bind in _binds(sandbox.rw)]
     if uid is not None:
         base = os.path.realpath(sys.base_prefix)
@@ -311,7 +314,7 @@ def _java_settings() -> list[str]:
 
 
 def _landlock(sandbox: Sandbox) -> dict[str, object]:
-    read = [str(bind.outside) for bind in _binds(sandbox.ro)]
+    read = [str(bind.outside) for bind in _binds((*sandbox.ro, *sandbox.private))]
     return {
         "read": [
             *(*_SYSTEM_FILES, *_java_settings(), "/etc/localtime", "/etc/timezone"),
