@@ -50,6 +50,7 @@ class SparkGateway:
                 return False
             raise self._failure
         from headwater.gateway.spark_connect.catalog import CatalogAnswers
+        from headwater.gateway.spark_connect.oracle import Oracle
         from headwater.gateway.spark_connect.protocol import messages
         from headwater.gateway.spark_connect.service import SparkConnectService
         from headwater.gateway.spark_connect.statements import Statements
@@ -58,8 +59,10 @@ class SparkGateway:
         from headwater.query.staging import Staging
 
         pb = messages()
-        statements = Statements(parts.queries, Describer(query_parts), pb)
+        describer = Describer(query_parts)
         user_side = self._user_side(parts, Staging(query_parts))
+        oracle = None if user_side is None else Oracle(user_side, describer)
+        statements = Statements(parts.queries, describer, pb, oracle)
         tools = Tools(pb, statements, CatalogAnswers(parts.browser), user_side)
         self._server.start(SparkConnectService(tools), parts.tokens)
         return True

@@ -218,6 +218,15 @@ class Elsewhere:
         self._with_fallback(request, once, lambda: True)
         return found[-1]
 
+    def analyze_on_sail(self, request: Any, stager: plans.Stager) -> Any:
+        """What Sail alone says of a plan, over tables that `stager` makes up."""
+        with self._using(SAIL) as use:
+            rewritten = plans.rewrite_analysis(request, self._context(stager))
+            if rewritten.request is None:
+                raise unsupported("nothing is to be asked of Sail")
+            use.mirror.create_views(use, rewritten.views)
+            return use.backend.unary("AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse)
+
     # --- engines --------------------------------------------------------------------------------
 
     def _with_fallback(

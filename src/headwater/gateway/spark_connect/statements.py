@@ -7,6 +7,7 @@ thing in Spark; it is then a statement like that of any other client.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import threading
 import time
@@ -29,6 +30,7 @@ from headwater.gateway.spark_connect.encode import (
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.literals import NotPlainError, parameter, python_value
 from headwater.gateway.spark_connect.operations import Operation
+from headwater.gateway.spark_connect.oracle import Oracle, is_plain
 from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.types import arrow_schema, spark_schema
@@ -39,6 +41,8 @@ from headwater.query.query import Query as Running
 from headwater.query.service import QueryService
 from headwater.sql.statements import ParsedStatement, Query
 from headwater.sql.types import spark_type as iceberg_ddl
+
+log = logging.getLogger(__name__)
 
 _IDENTIFIER = re.compile(r"\s*(?:`(?:[^`]|``)+`|[^\W\d]\w*)(?:\s*\.\s*(?:`(?:[^`]|``)+`|\w+))*\s*")
 _PART = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
@@ -54,12 +58,14 @@ _SCHEMAS_KEPT = 256
 class Text:
     """A query for the system engine: SQL in Spark's dialect, and its parameters in order.
 
-    `schema` is its Spark schema as far as it is known.
+    `schema` is its Spark schema as far as it is known, `source` the client's own `SQL` message when
+    the columns are those of that text.
     """
 
     sql: str
     parameters: tuple[Any, ...] = ()
     schema: Any = None
+    source: Any = None
 
     def limited(self, rows: int, skip: int = 0) -> Text:
         """The same query's first rows, after `skip`."""
@@ -68,7 +74,7 @@ class Text:
 
     def counted(self) -> Text:
         """The number of its rows."""
-        return replace(self.around("SELECT count(*) FROM (\n{}\n)"), schema=None)
+        return replace(self.around("SELECT count(*) FROM (\n{}\n)"), schema=None, source=None)
 
     def around(self, template: str) -> Text:
         """The query inside another one, in the place of `{}`."""
@@ -78,8 +84,15 @@ class Text:
 class Statements:
     """Runs SQL of Spark sessions through the query service."""
 
-    def __init__(self, queries: QueryService, describer: Describer, pb: Messages) -> None:
+    def __init__(
+        self,
+        queries: QueryService,
+        describer: Describer,
+        pb: Messages,
+        oracle: Oracle | None = None,
+    ) -> None:
         self._queries = queries
+        self._oracle = oracle
         self._describer = describer
         self._pb = pb
 
@@ -97,11 +110,14 @@ class Statements:
             return None
         try:
             described = self.describe(text, session)
+            return replace(text, schema=self._schema_of(text, session, described))
         except HeadwaterError as failure:
             if failure.code in _LACKING:
                 return None
             raise
-        return replace(text, schema=self._known_schema(described))
+        except SparkFailure as failure:
+            log.info("Sail does not type a query: %s", failure.message[:200])
+            return None
 
     def _text(self, relation: Any, session: SparkSession) -> Text | None:
         kind = relation.WhichOneof("rel_type")
@@ -143,7 +159,7 @@ class Statements:
             return None
         if not isinstance(parsed, Query) or not only_catalog(parsed.tree, session):
             return None
-        return text
+        return replace(text, source=sql)
 
     def with_arguments(self, sql: Any, session: SparkSession) -> Text | None:
         """The text of a `SQL` message with its arguments as parameters.
@@ -186,7 +202,7 @@ class Statements:
         """The Spark schema of a query's result."""
         if text.schema is not None:
             return text.schema
-        made = self._known_schema(self.describe(text, session))
+        made = self._schema_of(text, session, self.describe(text, session))
         if made is not None:
             return made
         query = self._submit(text.limited(0), session)
@@ -197,6 +213,15 @@ class Statements:
             return spark_schema(query.schema or pa.schema([]), self._pb)
         finally:
             query.discard()
+
+    def _schema_of(self, text: Text, session: SparkSession, described: Described) -> Any:
+        """A query's Spark schema; None where only running it tells. Raises SparkFailure."""
+        if self._oracle is None or text.source is None:
+            return self._known_schema(described)
+        assert isinstance(described.parsed, Query), "a text with a source is a query"
+        if is_plain(described.parsed.tree):
+            return self._known_schema(described)
+        return self._oracle.schema(text.source, session, described)
 
     def _known_schema(self, described: Described) -> Any:
         if any(kind is None for _, kind in described.output):

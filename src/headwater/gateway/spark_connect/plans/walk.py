@@ -202,6 +202,9 @@ class Walk:
 
         def fill(filling: Filling) -> None:
             staged = filling.table(name, at, names)
+            if not staged.path:  # its types are wanted, not its rows
+                target.local_relation.schema = staged.schema
+                return
             read = target.read.data_source
             read.format = "parquet"
             read.schema = staged.schema
