@@ -16,7 +16,9 @@ from headwater.gateway.spark_connect.failures import SparkFailure
 _GAP = re.compile(
     r"not (?:yet )?(?:supported|implemented)|unsupported|unimplemented|no data source found"
     r"|feature is not|internal error|panicked|recursion limit|failed to decode"
-    r"|could(?: not|n't) find config namespace|missing argument",
+    r"|could(?: not|n't) find config namespace|missing argument"
+    # two unnamed columns that its engine names alike
+    r"|duplicate (?:un)?qualified field name",
     re.IGNORECASE,
 )
 _PARSER = re.compile(r"^invalid argument|found .* expected|sql parser error", re.IGNORECASE)
