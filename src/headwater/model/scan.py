@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -179,8 +178,8 @@ class Groundwork:
     Both are raw JSON of the Iceberg REST specification.
     """
 
-    requirements: tuple[Mapping[str, Any], ...]
-    updates: tuple[Mapping[str, Any], ...]
+    requirements: tuple[dict[str, Any], ...]
+    updates: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,9 @@ class StagedTable:
     """A table as a user process reads it: a folder of Parquet files in its inbox.
 
     `path` is the folder as the process names it (empty for a table without rows, of which only the
-    types are wanted), `schema` its columns as Spark DDL, `key` what tells its content from any other's. `restricted` when a policy narrows what the caller
-    sees: then the user's own code needs a sandbox.
+    types are wanted), `schema` its columns as Spark DDL, `key` what tells its content from any
+    other's. `restricted` when a policy narrows what the caller sees: then the user's own code
+    needs a sandbox.
     """
 
     name: str
