@@ -41,10 +41,17 @@ def list_(as_json: JsonFlag = False) -> None:
 @app.command()
 def install(name: Name, as_json: JsonFlag = False) -> None:
     """Install a release; does nothing when it is there."""
+    from headwater.engines.userprocess.archive import archive_of, make_archive
+    from headwater.settings import Settings
+
     store = _store()
-    if store.installed(name) is None:
+    release = store.installed(name)
+    if release is None or (release.spark_home and archive_of(release) is None):
         with _progress(name) as progress:
-            store.install(name, progress)
+            release = store.install(name, progress)
+            if release.spark_home:
+                progress("rehearsing Spark's start", 0.97)
+                make_archive(release, Settings().user_engines)
     status = store.show(name)
     if as_json:
         print_json(_as_json(status))

@@ -276,6 +276,21 @@ def test_it_has_no_network(jail):
                 listener.accept()
 
 
+def test_it_has_the_machines_network_where_it_is_given_it(jail):
+    if jail.level.kind is not SandboxKind.BUBBLEWRAP:
+        pytest.skip("Landlock gives single ports only")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        seen = jail(
+            """
+            with socket.create_connection(("localhost", int(sys.argv[1])), 5):
+                tell("connected")
+            """,
+            server.getsockname()[1],
+            network=True,
+        )
+    assert seen == "connected"
+
+
 def test_it_cannot_reach_the_kernels_corners(jail):
     seen = jail(
         """

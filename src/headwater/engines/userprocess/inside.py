@@ -9,6 +9,7 @@ It runs with the release's Python and imports nothing of Headwater. Its argument
   other end closes, the server is gone and everything here ends.
 - `port`: of the engine's own TCP socket on the loopback.
 - `java`: what to execute for Spark.
+- `rehearsal`: a Python program to run once the engine answers; then it ends.
 """
 
 from __future__ import annotations
@@ -138,6 +139,10 @@ def main() -> None:
     control.sendall(json.dumps({"ready": True}).encode() + b"\n")
     control.close()
     if child is not None:
+        if plan.get("rehearsal"):
+            argv = (sys.executable, "-I", "-c", plan["rehearsal"])
+            subprocess.run(argv, check=False, timeout=300)
+            child.terminate()
         sys.exit(child.wait())
     _preload()
     while engine is not None:

@@ -29,6 +29,22 @@ JAVA_OPENS = (
     "sun.security.action",
     "sun.util.calendar",
 )
+REHEARSAL = """
+from pyspark.sql.connect.session import SparkSession
+from pyspark.sql.connect.functions import col, sum, udf
+from pyspark.sql.types import LongType
+spark = SparkSession.builder.remote("sc://127.0.0.1:15002").create()
+spark.sql("select 1").collect()
+frame = spark.range(100).withColumn("b", col("id") % 7)
+frame.groupBy("b").agg(sum("id")).orderBy("b").toPandas()
+frame.join(frame, "b").select(udf(lambda n: n, LongType())("b")).limit(3).collect()
+frame.write.mode("overwrite").parquet("/scratch/rehearsal")
+spark.read.parquet("/scratch/rehearsal").createOrReplaceTempView("t")
+spark.sql("select b, count(*), max(id) from t where id > 3 group by b order by 1").collect()
+spark.stop()
+"""
+"""What a rehearsal runs, with the release's own client: the paths that most sessions take."""
+
 _SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
@@ -61,7 +77,12 @@ def sail(release: InstalledRelease, scratch: str, memory_bytes: int) -> Launch:
 
 
 def spark(
-    release: InstalledRelease, scratch: str, memory_bytes: int, port: int, properties: str
+    release: InstalledRelease,
+    scratch: str,
+    memory_bytes: int,
+    port: int,
+    properties: str,
+    flags: tuple[str, ...] = (),
 ) -> Launch:
     """Spark's Connect server; `properties` is where the process finds its settings."""
     if release.java_home is None or release.spark_home is None:
@@ -88,6 +109,7 @@ def spark(
     }
     java = (
         f"{release.java_home}/bin/java",
+        *flags,
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in JAVA_OPENS),
         "-XX:+IgnoreUnrecognizedVMOptions",
         "-Djdk.reflect.useDirectMethodHandle=false",
@@ -96,7 +118,6 @@ def spark(
         f"-Djava.io.tmpdir={scratch}",
         f"-Duser.home={scratch}",
         f"-Xmx{heap}",
-        "-XX:TieredStopAtLevel=4",
         "-XX:-UsePerfData",  # a file in /tmp that only tools of the same machine read
         "-cp",
         f"{release.spark_home}/conf:{classes}",
@@ -131,8 +152,9 @@ def launch(
     memory_bytes: int,
     port: int,
     properties: str,
+    java: tuple[str, ...] = (),
 ) -> Launch:
-    """How to start the engine of that name."""
+    """How to start the engine of that name; `java` are more flags of its Java."""
     if engine == SAIL:
         return sail(release, scratch, memory_bytes)
-    return spark(release, scratch, memory_bytes, port, properties)
+    return spark(release, scratch, memory_bytes, port, properties, java)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from headwater.engines.userprocess.archive import archive_of
 from headwater.engines.userprocess.engine import SAIL, SPARK
 from headwater.engines.userprocess.process import UserProcess
 from headwater.errors import ErrorCode, HeadwaterError, error
@@ -276,7 +277,10 @@ class UserProcesses:
 
     def _new(self, engine: str, release: str) -> UserProcess:
         found = self._releases.ensure(release)
-        process = UserProcess(engine, found, self._folder, self._settings, self.level)
+        archive = archive_of(found) if engine == SPARK else None
+        process = UserProcess(
+            engine, found, self._folder, self._settings, self.level, archive=archive
+        )
         process.start()
         return process
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from headwater.engines.userprocess import inside as inside_program
 from headwater.engines.userprocess.engine import SPARK
-from headwater.engines.userprocess.launch import launch
+from headwater.engines.userprocess.launch import REHEARSAL, launch
 from headwater.errors import ErrorCode, error
 from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.runtimes.sandbox import cgroups, watch
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _INBOX, _OUTBOX, _SCRATCH = "/inbox", "/outbox", "/scratch"
 _PROGRAM = Path(inside_program.__file__)
 _PROGRAM_INSIDE = "/run/headwater/inside.py"
+_ARCHIVE_INSIDE = "/run/headwater/classes.jsa"
 _PORT = 15002
 _SOCKET_PATH_MAX = 100  # the kernel takes 107
 _TAIL = 600
@@ -50,7 +51,11 @@ class UserProcess:
         folder: Path,
         settings: UserEngineSettings,
         at: SandboxLevel,
+        *,
+        archive: Path | None = None,
+        rehearsal: Path | None = None,
     ) -> None:
+        """`archive`: Java's archive of classes; `rehearsal`: makes that file, then ends."""
         self.engine = engine
         self.release = release
         self.level = at
@@ -61,6 +66,8 @@ class UserProcess:
         self.ended: str | None = None
         self.reason: str | None = None
         self._settings = settings
+        self._archive = None if archive is None else Bind(archive, _ARCHIVE_INSIDE)
+        self._rehearsal = rehearsal
         self._folder = folder / self.generation
         self._inbox = Bind(self._folder / "inbox", _INBOX)
         self._outbox = Bind(self._folder / "outbox", _OUTBOX)
@@ -174,7 +181,8 @@ class UserProcess:
         waiter.start()
         ended = child.wait()
         self.ended = self._describe(ended)
-        if self.reason is None or not self._answered.is_set():
+        expected = self._rehearsal is not None or self.reason is not None
+        if not expected or not self._answered.is_set():
             log.warning(
                 "%s process %s ended: %s\n%s", self.engine, self.generation, ended, ended.output
             )
@@ -198,6 +206,7 @@ class UserProcess:
             memory_bytes=self.memory_bytes,
             port=port,
             properties=properties.seen(self.level),
+            java=self._java_flags(scratch),
         )
         properties.outside.write_text(how.properties)
         properties.outside.chmod(0o644)
@@ -211,13 +220,14 @@ class UserProcess:
                 "control": theirs.fileno(),
                 "port": port,
                 "java": how.java,
+                "rehearsal": REHEARSAL if self._rehearsal is not None else "",
             }
             keep = (listener.fileno(), theirs.fileno())
             argv = (str(self.release.python), "-I", "-X", "faulthandler", program.seen(self.level))
             if self._cgroup is not None:
                 self._cgroup.limit(self.memory_bytes, self._settings.processes, 0)
             sandbox = Sandbox(
-                ro=(*self.release.folders, program, properties, self._inbox),
+                ro=(*self.release.folders, program, properties, self._inbox, *self._archives()),
                 rw=(self._outbox, self._scratch),
                 limits=Limits(
                     # what is reserved counts here, what is used is watched and limited besides
@@ -252,6 +262,18 @@ class UserProcess:
         if self.reason is not None:  # stopped while it was being started
             child.signal(signal.SIGKILL)
         return child
+
+    def _archives(self) -> tuple[Bind, ...]:
+        return () if self._archive is None else (self._archive,)
+
+    def _java_flags(self, scratch: str) -> tuple[str, ...]:
+        if self._rehearsal is not None:
+            return (f"-XX:ArchiveClassesAtExit={scratch}/classes.jsa",)
+        if self._archive is None:
+            return ()
+        # an archive that does not fit is ignored, without a word on the output
+        quiet = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+        return (f"-XX:SharedArchiveFile={self._archive.seen(self.level)}", *quiet)
 
     def _listen_socket(self) -> socket.socket:
         if len(str(self._socket)) > _SOCKET_PATH_MAX:
@@ -291,6 +313,9 @@ class UserProcess:
             self._control.close()
         if self._cgroup is not None:
             self._cgroup.remove()
+        if self._rehearsal is not None:
+            with contextlib.suppress(OSError):
+                (self._scratch.outside / "classes.jsa").replace(self._rehearsal)
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)

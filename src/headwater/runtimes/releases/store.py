@@ -194,10 +194,10 @@ class ReleaseStore:
             java_home = _bundled_java(environment)
         (making / "jars").mkdir()
         stored = self._root / "jars"
-        stored.mkdir(exist_ok=True)
         missing = [jar for jar in definition.jars if not _is_stored(stored, jar)]
         if missing:
             tell(f"fetching {len(missing)} jars", 0.7)
+            stored.mkdir(exist_ok=True)
             fetch.fetch_jars(missing, stored, spark_home, java_home)
         for jar in definition.jars:
             _link(stored / f"{jar.sha256}.jar", making / "jars" / jar.file_name)

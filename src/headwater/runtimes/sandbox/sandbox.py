@@ -259,13 +259,10 @@ def _bubblewrap(
             options += ["--perms", "0755", "--dir", str(folder)]
         options += ["--ro-bind-try", file, file]
     options += ["--symlink", "/usr/share/zoneinfo/UTC", "/etc/localtime"]
-    for name, text in _identity(*inside).items():
+    for name, text in _identity(*inside, sandbox.network).items():
         descriptor = next(names)
         files[str(descriptor)] = text
         options += ["--perms", "0444", "--ro-bind-data", str(descriptor), name]
-    if sandbox.network:
-        for name in ("/etc/resolv.conf", "/etc/hosts"):
-            options += ["--ro-bind-try", os.path.realpath(name), name]
     size = str(sandbox.limits.temporary_bytes)
     options += ["--proc", "/proc", "--dev", "/dev"]
     options += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
@@ -297,15 +294,20 @@ def _bubblewrap(
     plan["argv"] = [str(path), *options, "--", *argv]
 
 
-def _identity(uid: int, gid: int) -> dict[str, str]:
+def _identity(uid: int, gid: int, network: bool) -> dict[str, str]:
     """The few files by which programs look up names; nobody but the sandbox's own user exists."""
-    return {
+    files = {
         "/etc/passwd": f"headwater:x:{uid}:{gid}::/tmp:/bin/sh\n",
         "/etc/group": f"headwater:x:{gid}:\n",
-        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         "/etc/timezone": "Etc/UTC\n",  # what a link says outside; engines ask for the name
         "/etc/hosts": "127.0.0.1 localhost headwater\n::1 localhost\n",
     }
+    if network:
+        for name in ("/etc/hosts", "/etc/resolv.conf"):
+            with contextlib.suppress(OSError):
+                files[name] = Path(name).read_text()
+    return files
 
 
 def _java_settings() -> list[str]:
