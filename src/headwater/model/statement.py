@@ -62,11 +62,14 @@ class Statement:
     """SQL text with its positional parameters (Python values), exactly as the client sent it.
 
     `inputs` are rows that came along, by the plain names that the text has for them.
+    `proven_only` asks for Spark's own answer or none: a query that is not proven to get it from the
+    engine (see `headwater.sql.spark`) is NOT_SUPPORTED, and nothing of it runs.
     """
 
     text: str
     parameters: tuple[Any, ...] = ()
     inputs: Mapping[str, FileInput] = field(default_factory=dict)
+    proven_only: bool = False
 
 
 class QueryState(StrEnum):

@@ -17,6 +17,7 @@ from headwater.model.identifiers import (
     parse_namespace,
 )
 from headwater.model.privilege import Privilege, Securable
+from headwater.model.statement import Dialect
 from headwater.query.information_schema import LAKE_TABLES, arrow_type_text
 from headwater.query.metadata_tables import MetadataTable, metadata_table, split_metadata_name
 from headwater.query.names import (
@@ -30,18 +31,46 @@ from headwater.query.names import (
 )
 from headwater.query.session import PROPERTIES
 from headwater.query.show_create import schema_text, table_text, view_text
+from headwater.query.show_spark import spark_table
 from headwater.query.system_tables import SYSTEM_SCHEMAS, find_system_table
 from headwater.query.viewer import Row, Viewer, columns, table
 from headwater.query.work import Outcome, Task, Work
 from headwater.sql.functions import function_names
-from headwater.sql.statements import Name, Show
+from headwater.sql.statements import Name, Nothing, Show
 from headwater.sql.types import type_text
 
 
 def show_task(work: Work, statement: Show) -> Task:
     """The task of a SHOW or DESCRIBE statement."""
-    built = _SHOWS[statement.what](work, Viewer(work.parts, work.request), statement)
+    viewer = Viewer(work.parts, work.request)
+    if work.session.dialect is Dialect.SPARK and _in_lake(work, statement):
+        shown = spark_table(work, viewer, statement)
+        if shown is not None:
+            return lambda: Outcome(table=shown)
+    built = _SHOWS[statement.what](work, viewer, statement)
     return lambda: Outcome(table=built)
+
+
+def nothing_task(work: Work, statement: Nothing) -> Task:
+    """CACHE TABLE and the like, for a table that the caller sees: nothing is done."""
+    if statement.name is not None:
+        identifier = _lake_table(work, statement.name)
+        entry = work.parts.catalog.entry(identifier)
+        view = entry is not None and entry.kind is ObjectKind.VIEW
+        securable = Securable.view(identifier) if view else Securable.table(identifier)
+        work.request.check(Privilege.DESCRIBE, securable)
+    return lambda: Outcome(update_type=statement.what)
+
+
+def _current_schema(work: Work, _viewer: Viewer, _statement: Show) -> pa.Table:
+    return table(columns("catalog namespace"), [(work.session.catalog, work.session.schema)])
+
+
+def _in_lake(work: Work, statement: Show) -> bool:
+    """False for tables of the server's own, and for `t$files` and the like."""
+    parts = () if statement.name is None else statement.name.parts
+    names = {part.lower() for part in (*parts, work.session.catalog)}
+    return not names & {SYSTEM_CATALOG, INFORMATION_SCHEMA} and not any("$" in p for p in parts)
 
 
 def like_filter(pattern: str | None, escape: str | None) -> Callable[[str], bool]:
@@ -239,6 +268,9 @@ _SHOWS: dict[str, Callable[[Work, Viewer, Show], pa.Table]] = {
     "tables": _tables,
     "views": _tables,
     "columns": _columns,
+    "describe": _columns,
+    "describe_extended": _columns,
+    "describe_schema": _create_schema,
     "functions": _functions,
     "session": _session,
     "stats": _stats,
@@ -247,4 +279,5 @@ _SHOWS: dict[str, Callable[[Work, Viewer, Show], pa.Table]] = {
     "create_table": _create_table,
     "create_view": _create_view,
     "create_schema": _create_schema,
+    "current_schema": _current_schema,
 }

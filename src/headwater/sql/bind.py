@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from headwater.model.statement import Session
+from headwater.model.statement import Dialect, Session
 from headwater.sql.binder import Binder
 from headwater.sql.expressions import BinderState
 from headwater.sql.relations import (
@@ -18,6 +18,7 @@ from headwater.sql.relations import (
     ScanRelation,
     ViewRelation,
 )
+from headwater.sql.spark import query_constructs
 from headwater.sql.trees import guarded
 
 
@@ -39,7 +40,10 @@ def bind(
         binder = Binder(state, resolver, session)
         query, fields = binder.query(tree.copy(), None, {}, top=True)
         state.check_parameters()
-        return Bound(query, tuple(state.leaves), tuple((each.name, each.type) for each in fields))
+        if session.dialect is Dialect.SPARK:
+            state.constructs |= query_constructs(tree)
+        output = tuple((each.name, each.type) for each in fields)
+        return Bound(query, tuple(state.leaves), output, frozenset(state.constructs))
 
     return guarded(run)
 

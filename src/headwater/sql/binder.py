@@ -12,6 +12,7 @@ from headwater.sql.expressions import BinderState, Cte, Ctes, ExpressionBinder, 
 from headwater.sql.relations import Resolver
 from headwater.sql.scope import Field, Scope
 from headwater.sql.sources import SourceBinder
+from headwater.sql.spark import family, keyed
 from headwater.sql.trees import PARAMETER, node_position
 from headwater.sql.types import common_type
 
@@ -148,6 +149,8 @@ class Binder:
             Output(a.name, common_type(a.type, b.type), a.label)
             for a, b in zip(outputs, others, strict=True)
         ]
+        if self.session.dialect is Dialect.SPARK:
+            self._note_types(node, outputs, others)
         node.set("this", bracketed(left))
         node.set("expression", bracketed(right))
         names = Names(Scope(outer=outer), known)
@@ -156,6 +159,16 @@ class Binder:
                 item.set("this", _ordinal(item.this, merged))
         self._limits(node, names)
         return node, merged
+
+    def _note_types(
+        self, node: exp.SetOperation, left: Sequence[Output], right: Sequence[Output]
+    ) -> None:
+        """Notes which types the columns of a set operation bring together."""
+        name = type(node).__name__
+        distinct = "" if node.args.get("distinct") else " all"
+        for a, b in zip(left, right, strict=True):
+            pair = ",".join(sorted({family(a.type), family(b.type)}))
+            self.state.constructs.add(f"{name}{distinct} of ({pair})")
 
     def _sorts_by_expression(self, node: exp.SetOperation) -> bool:
         order = node.args.get("order")
@@ -192,7 +205,26 @@ class Binder:
         self._distinct(node, Names(scope, known, aliases))
         self._order(node, outputs, items, Names(scope, known, aliases, aliases_first=True))
         self._limits(node, plain)
+        if self.session.dialect is Dialect.SPARK:
+            self._note(node, items)
         return node, outputs
+
+    def _note(self, node: exp.Select, items: Sequence[tuple[str, exp.Expr, bool]]) -> None:
+        """Notes what rows are grouped, told apart and sorted by: its type matters."""
+        chosen = [tree for _, tree, _ in items]
+        found = self.state.constructs
+        group, order = node.args.get("group"), node.args.get("order")
+        if group is not None:
+            found |= {f"Group of {type(each).__name__}" for each in group.expressions
+                      if isinstance(each, exp.Rollup | exp.Cube | exp.GroupingSets)}  # fmt: skip
+            found |= keyed("GroupBy", _values(group.expressions, chosen))
+            for part in ("rollup", "cube", "grouping_sets"):
+                for sets in group.args.get(part) or ():
+                    found |= keyed("GroupBy", _values(sets.expressions, chosen))
+        if node.args.get("distinct") is not None:
+            found |= keyed("Distinct", chosen)
+        for item in order.expressions if order is not None else ():
+            found |= keyed("OrderBy", _values([item.this], chosen))
 
     def _projections(
         self, node: exp.Select, scope: Scope, ctes: Ctes
@@ -326,6 +358,12 @@ class Binder:
                 return exp.Literal.number(place)
             return self.expressions.bind(item, names)
 
+        for part in ("rollup", "cube"):
+            for behind in group.args.get(part) or ():
+                if isinstance(behind, exp.Expr) and not behind.expressions:
+                    # GROUP BY a, b WITH ROLLUP
+                    behind.set("expressions", group.expressions)
+                    group.set("expressions", [])
         for part in ("expressions", "grouping_sets", "cube", "rollup"):
             values = group.args.get(part)
             if isinstance(values, list):
@@ -393,6 +431,19 @@ class Binder:
             if bound.find(exp.Query):
                 raise _not_supported(clause, f"a subquery in {part.upper()}")
             clause.set("expression", bound)
+
+
+def _values(nodes: Sequence[exp.Expr], items: Sequence[exp.Expr]) -> list[exp.Expr]:
+    """The expressions that stand for themselves or, as a number, for a select item."""
+    found: list[exp.Expr] = []
+    for node in nodes:
+        if isinstance(node, exp.Tuple | exp.Rollup | exp.Cube | exp.GroupingSets):
+            found += _values(node.expressions, items)
+        elif isinstance(node, exp.Literal) and not node.is_string and node.this.isdigit():
+            found.append(items[int(node.this) - 1])
+        else:
+            found.append(node)
+    return found
 
 
 def _direction(item: exp.Ordered) -> dict[str, object]:

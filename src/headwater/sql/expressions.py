@@ -16,6 +16,8 @@ from headwater.sql.functions import check_node, session_value
 from headwater.sql.hints import did_you_mean
 from headwater.sql.relations import InputRelation, Leaf, ScanRelation
 from headwater.sql.scope import Scope
+from headwater.sql.spark import expression_constructs
+from headwater.sql.spark_types import set_spark_types
 from headwater.sql.translate import translate
 from headwater.sql.trees import PARAMETER, node_position
 
@@ -65,6 +67,7 @@ class BinderState:
     views: list[str] = field(default_factory=list)
     names: int = 0
     highest_parameter: int = 0
+    constructs: set[str] = field(default_factory=set)
 
     def unique(self, name: str) -> str:
         """A name that nothing else in the statement has: no user's name has this ending twice."""
@@ -160,6 +163,9 @@ class ExpressionBinder:
         self._set_lambda_types(bound)
         self._annotator.annotate(bound, annotate_scope=False)
         self._annotator.clear()
+        if self.dialect is Dialect.SPARK:
+            set_spark_types(bound)
+            self.state.constructs |= expression_constructs(bound)
         return translate(bound, self.dialect)
 
     def _column(self, column: exp.Column, names: Names) -> None:

@@ -56,6 +56,10 @@ _OTHERS: dict[str, Callable[[Cursor], ParsedStatement]] = {
 }
 
 
+_ADVICE = frozenset({"CACHE", "UNCACHE", "CLEAR", "REFRESH", "ANALYZE", "MSCK"})
+"""What Spark's clients send to make other engines faster."""
+
+
 def parse(text: str, dialect: Dialect) -> ParsedStatement:
     """The one statement that a text holds (a closing `;` is fine).
 
@@ -84,6 +88,8 @@ def parse(text: str, dialect: Dialect) -> ParsedStatement:
         name = cursor.name("the name of a table")
         cursor.expect_end()
         return Truncate(name)
+    if first in _ADVICE and dialect is Dialect.SPARK:
+        return session_grammar.nothing(cursor)
     if first in _OTHERS:
         return _OTHERS[first](cursor)
     known = [*_TREE_WORDS, *_OTHERS, "EXPLAIN", "TRUNCATE", "GRANT", "REVOKE", "DENY"]

@@ -81,11 +81,13 @@ class Bound:
     """A query in the engine's terms: every name resolved, every function allowed.
 
     `output` holds each result column's name and type; names may repeat, a type may be unknown.
+    `constructs` names what a query in Spark's dialect is made of: see `headwater.sql.spark`.
     """
 
     tree: exp.Expr
     leaves: tuple[Leaf, ...]
     output: tuple[tuple[str, exp.DataType], ...]
+    constructs: frozenset[str] = frozenset()
 
     @property
     def scans(self) -> tuple[GovernedScan, ...]:

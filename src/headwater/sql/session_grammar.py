@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
 
 from headwater.errors import ErrorCode, error
 from headwater.model.statement import Dialect
@@ -11,6 +12,7 @@ from headwater.sql.statements import (
     DescribePrepared,
     Execute,
     Name,
+    Nothing,
     ParsedStatement,
     Prepare,
     SetRole,
@@ -62,7 +64,11 @@ def show(cursor: Cursor) -> ParsedStatement:
         cursor.match_any("FROM", "IN")
         return _end(cursor, Show("partitions", cursor.name()))
     if cursor.match("TBLPROPERTIES"):
-        return _end(cursor, Show("properties", cursor.name()))
+        name = cursor.name()
+        wanted = cursor.bracketed().strip() if cursor.looking_at("(") else None
+        return _end(cursor, Show("properties", name, wanted.strip("'\"`") if wanted else None))
+    if cursor.match("CURRENT") and cursor.match_any("NAMESPACE", "SCHEMA", "DATABASE"):
+        return _end(cursor, Show("current_schema"))
     if cursor.at_end:
         raise cursor.fail("SHOW needs to know what", hint=f"supported: SHOW {_SHOWS}")
     token = cursor.peek()
@@ -76,7 +82,13 @@ def show(cursor: Cursor) -> ParsedStatement:
 
 def _filtered(cursor: Cursor, what: str, name: Name | None) -> Show:
     like = escape = None
-    if cursor.match("LIKE"):
+    pattern = cursor.peek()
+    bare = (
+        cursor.dialect is Dialect.SPARK
+        and pattern is not None
+        and pattern.token_type is TokenType.STRING
+    )
+    if cursor.match("LIKE") or bare:
         like = cursor.string("a pattern")
         if cursor.match("ESCAPE"):
             escape = cursor.string("an escape character")
@@ -93,16 +105,45 @@ def describe(cursor: Cursor) -> ParsedStatement:
             return _end(cursor, DescribePrepared(cursor.identifier(), output=False))
         if cursor.match("OUTPUT"):
             return _end(cursor, DescribePrepared(cursor.identifier(), output=True))
+    if cursor.dialect is not Dialect.SPARK:
+        cursor.match("TABLE")
+        cursor.match_any("EXTENDED", "FORMATTED")
+        return _end(cursor, Show("columns", cursor.name("the name of a table")))
+    if following is not None and cursor.match_any("NAMESPACE", "DATABASE", "SCHEMA"):
+        cursor.match("EXTENDED")
+        return _end(cursor, Show("describe_schema", cursor.name("the name of a schema")))
     cursor.match("TABLE")
-    cursor.match_any("EXTENDED", "FORMATTED")
-    return _end(cursor, Show("columns", cursor.name("the name of a table")))
+    extended = cursor.match_any("EXTENDED", "FORMATTED") is not None
+    name = cursor.name("the name of a table")
+    return _end(cursor, Show("describe_extended" if extended else "describe", name))
+
+
+def nothing(cursor: Cursor) -> ParsedStatement:
+    """CACHE, UNCACHE, REFRESH and ANALYZE TABLE, CLEAR CACHE: advice that needs no action here."""
+    if cursor.match("CLEAR", "CACHE"):
+        return _end(cursor, Nothing("CLEAR CACHE", None))
+    word = cursor.match_any("CACHE", "UNCACHE", "REFRESH", "ANALYZE", "MSCK") or ""
+    cursor.match_any("LAZY", "REPAIR")
+    cursor.expect("TABLE")
+    cursor.match("IF", "EXISTS")
+    name = cursor.name("the name of a table")
+    if word == "CACHE" and not cursor.at_end and not cursor.looking_at("OPTIONS"):
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "CACHE TABLE … AS is not supported",
+            hint="CREATE TABLE … AS, or WITH in the query",
+            position=cursor.position,
+        )
+    # What follows says how: options, columns, partitions.
+    cursor.index = len(cursor.tokens)
+    return Nothing(f"{word} TABLE", name)
 
 
 def use(cursor: Cursor) -> ParsedStatement:
     """USE [catalog.]schema."""
     cursor.expect("USE")
     if cursor.dialect is Dialect.SPARK:
-        cursor.match_any("SCHEMA", "DATABASE", "NAMESPACE")
+        cursor.match_any("SCHEMA", "DATABASE", "NAMESPACE", "CATALOG")
     return _end(cursor, Use(cursor.name("the name of a schema")))
 
 

@@ -24,6 +24,7 @@ from headwater.sql.expressions import (
 )
 from headwater.sql.hints import did_you_mean
 from headwater.sql.scope import Field, Scope, Source, merge
+from headwater.sql.spark import query_constructs
 from headwater.sql.statements import Name
 from headwater.sql.time_travel import snapshot_of
 from headwater.sql.trees import PARAMETER, node_position, parse_query
@@ -441,10 +442,14 @@ class SourceBinder:
                 hint=" → ".join([*self.state.views, name]),
             )
         self.state.views.append(name)
+        if view.dialect is not self.session.dialect:
+            self.state.constructs.add(f"View({view.dialect})")
         try:
             session = replace(self.session, dialect=view.dialect, schema=view.schema)
             inner = self.view_binder(view.resolver, session)
-            query, outputs = inner(parse_query(view.sql, view.dialect), None, {})
+            tree = parse_query(view.sql, view.dialect)
+            self.state.constructs |= query_constructs(tree)
+            query, outputs = inner(tree, None, {})
         except HeadwaterError as failure:
             # Places in the view's text would be read as places in the statement's.
             raise error(

@@ -374,6 +374,14 @@ class Show(ParsedStatement):
     escape: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing(ParsedStatement):
+    """CACHE TABLE and the like: advice to another engine; `name` must be visible, else an error."""
+
+    what: str
+    name: Name | None
+
+
 # --- the session ------------------------------------------------------------------------------
 
 

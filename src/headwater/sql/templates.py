@@ -56,6 +56,11 @@ _TRINO: dict[str, str] = {
     "url_extract_query/1": "nullif(regexp_extract($1, '^[^?#]*\\?([^#]*)', 1), '')",
     "url_extract_fragment/1": "nullif(regexp_extract($1, '#(.*)$', 1), '')",
     "bitwise_right_shift_arithmetic/2": "$1 >> $2",
+    "regexp_position/2": (
+        "CASE WHEN regexp_matches($1, $2) THEN "
+        "length(regexp_extract($1, '(?s)^(.*?)(?:' || $2 || ')', 1)) + 1 "
+        "WHEN $1 IS NOT NULL AND $2 IS NOT NULL THEN -1 END"
+    ),
     "json_array_get/2": "json_extract($1, '$[' || $2 || ']')",
 }
 
@@ -93,6 +98,16 @@ TEMPLATES: dict[Dialect, dict[str, str]] = {
 }
 """Scalar functions: `name/arity` → DuckDB template."""
 
+_MULTIMAP = (
+    "list({'key': $1, 'value': $2})",
+    (
+        "map_from_entries(list_transform(list_distinct(list_filter(list_transform($0, "
+        "LAMBDA hw_e : hw_e.key), LAMBDA hw_n : hw_n IS NOT NULL)), "
+        "LAMBDA hw_k : {'key': hw_k, 'value': list_transform(list_filter($0, "
+        "LAMBDA hw_f : hw_f.key = hw_k), LAMBDA hw_g : hw_g.value)}))"
+    ),
+)
+
 _COMMON_AGGREGATES = {
     "every/1": ("bool_and($1)", "$0"),
     "map_agg/2": ("list({'key': $1, 'value': $2})", "map_from_entries($0)"),
@@ -101,7 +116,7 @@ _COMMON_AGGREGATES = {
 }
 
 AGGREGATES: dict[Dialect, dict[str, tuple[str, str]]] = {
-    Dialect.TRINO: _COMMON_AGGREGATES,
+    Dialect.TRINO: {**_COMMON_AGGREGATES, "multimap_agg/2": _MULTIMAP},
     Dialect.SPARK: {
         "every/1": ("bool_and($1)", "$0"),
         "collect_list/1": ("list($1)", "$0"),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.hive import Hive
 from sqlglot.time import format_time
 
 from headwater.errors import ErrorCode, error
 from headwater.model.statement import Dialect
+from headwater.sql.filling import fill, parsed, template
 from headwater.sql.functions import unknown_function
+from headwater.sql.lambdas import LAMBDAS, str_to_map
 from headwater.sql.rows import cast_row, constructor, subscript
+from headwater.sql.spark_decimals import average_of, divide, exact_quotient
 from headwater.sql.templates import AGGREGATES, PASSED_ON, TEMPLATES
 from headwater.sql.trees import node_position
 
@@ -61,40 +62,14 @@ def _rewritten(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
     return rule(node, dialect) if rule is not None else None
 
 
-def template(text: str, *arguments: exp.Expr) -> exp.Expr:
-    """The tree of a template, `$1` being the first argument."""
-    tree = _template(text).copy()
-    for hole in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        number = int(hole.name)
-        value = arguments[number] if number else arguments[0]
-        filled: exp.Expr = value.copy()
-        if isinstance(filled, exp.Binary | exp.Not | exp.Case) and not isinstance(
-            hole.parent, exp.Func
-        ):
-            filled = exp.Paren(this=filled)
-        if hole is tree:
-            return filled
-        hole.replace(filled)
-    return tree
-
-
-@cache
-def _template(text: str) -> exp.Expr:
-    return sqlglot.parse_one(text, dialect="duckdb")
-
-
-def _fill(text: str, arguments: Sequence[exp.Expr]) -> exp.Expr:
-    return template(text, exp.Null(), *arguments)
-
-
 def _anonymous(node: exp.Anonymous, dialect: Dialect) -> exp.Expr:
     name = node.name.lower()
     key = f"{name}/{len(node.expressions)}"
     if (text := TEMPLATES[dialect].get(key)) is not None:
-        return exp.Paren(this=_fill(text, node.expressions))
+        return exp.Paren(this=fill(text, node.expressions))
     if (pair := AGGREGATES[dialect].get(key)) is not None:
-        return _aggregate(node, _fill(pair[0], node.expressions), pair[1])
-    if dialect is Dialect.TRINO and (special := _LAMBDAS.get(key)) is not None:
+        return _aggregate(node, fill(pair[0], node.expressions), pair[1])
+    if dialect is Dialect.TRINO and (special := LAMBDAS.get(key)) is not None:
         return special(node)
     if dialect is Dialect.TRINO and name in ("format_datetime", "parse_datetime"):
         return _joda(name, node.expressions)
@@ -129,8 +104,10 @@ def _is_integer(node: exp.Expr) -> bool:
     return node.is_type(*exp.DataType.INTEGER_TYPES)
 
 
-def _divisor(node: exp.Expr) -> exp.Expr:
+def _divisor(node: exp.Expr, dividend: exp.Expr | None = None) -> exp.Expr:
     """The divisor, an error when it is zero; a constant that is not zero stays plain.
+
+    With a dividend (Spark's rule) there is no error where that is NULL: NULL / 0 is NULL.
 
     The error is a failing cast: `error()` would make the expression volatile for DuckDB.
     """
@@ -141,18 +118,31 @@ def _divisor(node: exp.Expr) -> exp.Expr:
         return node
     if node.find_ancestor(exp.Try) is not None:
         return node
-    return _fill(f"CASE WHEN $1 = 0 THEN CAST('{DIVISION_BY_ZERO}' AS TINYINT) ELSE $1 END", [node])
+    if dividend is not None:
+        return fill(
+            f"CASE WHEN $1 = 0 AND $2 IS NOT NULL THEN CAST('{DIVISION_BY_ZERO}' AS TINYINT) "
+            "ELSE $1 END",
+            [node, dividend],
+        )
+    return fill(f"CASE WHEN $1 = 0 THEN CAST('{DIVISION_BY_ZERO}' AS TINYINT) ELSE $1 END", [node])
 
 
 def _divide(node: exp.Div, dialect: Dialect) -> exp.Expr | None:
     left, right = node.this, node.expression
     if _is_integer(left) and _is_integer(right) and dialect is Dialect.TRINO:
         return exp.Paren(this=exp.IntDiv(this=_operand(left), expression=_operand(_divisor(right))))
+    dividend = left if dialect is Dialect.SPARK else None
+    if dialect is Dialect.SPARK:
+        exact = divide(node, _divisor(right, left))
+        if exact is not None:
+            return exact
     floats = (exp.DType.FLOAT, exp.DType.DOUBLE)
     if dialect is Dialect.TRINO and (_is_float(left, floats) or _is_float(right, floats)):
         return None
     return exp.Paren(
-        this=exp.Div(this=_operand(left), expression=_operand(_divisor(right)), typed=False)
+        this=exp.Div(
+            this=_operand(left), expression=_operand(_divisor(right, dividend)), typed=False
+        )
     )
 
 
@@ -170,10 +160,50 @@ def _operand(node: exp.Expr) -> exp.Expr:
 
 
 def _modulo(node: exp.Mod, dialect: Dialect) -> exp.Expr | None:
-    divisor = _divisor(node.expression)
+    dividend = node.this if dialect is Dialect.SPARK else None
+    divisor = _divisor(node.expression, dividend)
     if divisor is node.expression:
         return None
     return exp.Mod(this=node.this.copy(), expression=exp.Paren(this=divisor.copy()))
+
+
+def _whole_quotient(node: exp.IntDiv, dialect: Dialect) -> exp.Expr | None:
+    """Spark's `DIV` gives a bigint, and fails where DuckDB's gives NULL."""
+    if dialect is not Dialect.SPARK:
+        return None
+    return template(
+        "CAST(CAST($1 AS BIGINT) // $2 AS BIGINT)",
+        exp.Null(), node.this, _divisor(node.expression, node.this),
+    )  # fmt: skip
+
+
+def _like(node: exp.Like, dialect: Dialect) -> exp.Expr | None:
+    """A backslash escapes in Spark's patterns, unless ESCAPE says otherwise."""
+    pattern = node.expression
+    plain = isinstance(pattern, exp.Literal) and "\\" not in pattern.this
+    if dialect is not Dialect.SPARK or plain or isinstance(node.parent, exp.Escape):
+        return None
+    return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
+
+
+def _substring(node: exp.Substring, dialect: Dialect) -> exp.Expr | None:
+    """Spark's substring counts from 1, and takes 0 for 1."""
+    start = node.args.get("start")
+    if dialect is not Dialect.SPARK or start is None:
+        return None
+    bare = start.this if isinstance(start, exp.Neg) else start
+    if isinstance(bare, exp.Literal):
+        if bare.this == "0":
+            node.set("start", exp.Literal.number(1))
+        return None
+    node.set("start", fill("CASE WHEN $1 = 0 THEN 1 ELSE $1 END", [start]))
+    return None
+
+
+def _count_if(node: exp.CountIf, dialect: Dialect) -> exp.Expr | None:
+    if dialect is not Dialect.SPARK:
+        return None
+    return fill("count(CASE WHEN $1 THEN 1 END)", [node.this])
 
 
 def _sum(node: exp.Sum, dialect: Dialect) -> exp.Expr | None:
@@ -182,8 +212,37 @@ def _sum(node: exp.Sum, dialect: Dialect) -> exp.Expr | None:
         value = node.this.expressions[0]
     if not isinstance(value, exp.Expr) or not _is_integer(value):
         return None
-    # DuckDB sums into 128 bits.
     return _aggregate(node, node.copy(), "CAST($0 AS BIGINT)")
+
+
+def _average(node: exp.Avg, dialect: Dialect) -> exp.Expr | None:
+    """Spark's average of decimals is a decimal; the sum and the count take its FILTER and OVER."""
+    if dialect is not Dialect.SPARK:
+        return None
+    parts = average_of(node)
+    if parts is None:
+        # Spark adds up doubles, DuckDB whole numbers of 128 bits.
+        value = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
+        if value.is_type(exp.DType.BIGINT):
+            value.replace(exp.Cast(this=value.copy(), to=exp.DType.DOUBLE.into_expr()))
+        return None
+    total, count, size, scale = parts
+    top: exp.Expr = node
+    while isinstance(top.parent, exp.Filter | exp.Window) and top.arg_key == "this":
+        top = top.parent
+    counted = count
+    if top is not node:
+        node.replace(total)
+        counted = top.copy()
+        placed = counted.find(exp.Sum)
+        assert placed is not None, "it was put there"
+        placed.replace(count)
+        total = top.copy()
+    exact = exact_quotient(total, counted, size, (20, 0), scale)
+    exact.type = node.type
+    if top is not node:
+        top.replace(exact)
+    return exact
 
 
 def _quantile(node: exp.ApproxQuantile, dialect: Dialect) -> exp.Expr | None:
@@ -348,7 +407,7 @@ def _date_trunc(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
 
 def _day_of_week(node: exp.DayOfWeek, dialect: Dialect) -> exp.Expr:
     """Sunday is 1 in Spark, and 0 in DuckDB."""
-    return exp.Paren(this=_fill("dayofweek($1) + 1", [node.this]))
+    return exp.Paren(this=fill("dayofweek($1) + 1", [node.this]))
 
 
 def _date_add(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
@@ -364,12 +423,13 @@ def _date_diff(node: exp.DateDiff, dialect: Dialect) -> exp.Expr | None:
     if dialect is not Dialect.TRINO or unit is None:
         return None
     name = exp.Literal.string(unit.name.lower())
-    return _fill("date_sub($1, $2, $3)", [name, node.expression, node.this])
+    return fill("date_sub($1, $2, $3)", [name, node.expression, node.this])
 
 
 def _extract(node: exp.Extract, dialect: Dialect) -> exp.Expr | None:
-    if dialect is Dialect.TRINO and node.name.upper() in ("DAYOFWEEK", "DOW", "DAY_OF_WEEK"):
-        return _fill("isodow($1)", [node.expression])
+    if node.name.upper() in ("DAYOFWEEK", "DOW", "DAY_OF_WEEK"):
+        text = "isodow($1)" if dialect is Dialect.TRINO else "dayofweek($1) + 1"
+        return exp.Paren(this=fill(text, [node.expression]))
     return None
 
 
@@ -384,7 +444,7 @@ def _series(node: exp.GenerateSeries, dialect: Dialect) -> exp.Expr | None:
     start, end, step = node.args["start"], node.args["end"], node.args.get("step")
     if not start.is_type(*_DATE):
         if step is None and not node.args.get("is_end_exclusive"):
-            return _fill(
+            return fill(
                 "CASE WHEN $1 <= $2 THEN generate_series($1, $2) "
                 "ELSE generate_series($1, $2, -1) END",
                 [start, end],
@@ -395,11 +455,11 @@ def _series(node: exp.GenerateSeries, dialect: Dialect) -> exp.Expr | None:
         exp.Null(),
         start,
         end,
-        step or _template("INTERVAL 1 DAY"),
+        step or parsed("INTERVAL 1 DAY"),
     )
 
 
-# --- arrays, maps, JSON -----------------------------------------------------------------------
+# --- arrays, JSON -----------------------------------------------------------------------------
 
 
 def _size(node: exp.ArraySize, dialect: Dialect) -> exp.Expr:
@@ -412,7 +472,7 @@ def _any_element(node: exp.Exists, dialect: Dialect) -> exp.Expr | None:
     condition = node.args.get("expression")
     if not isinstance(condition, exp.Lambda):
         return None
-    return _fill("len(list_filter($1, $2)) > 0", [node.this, condition])
+    return fill("len(list_filter($1, $2)) > 0", [node.this, condition])
 
 
 def _sort(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
@@ -437,66 +497,6 @@ def _json_path(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
     text = re.sub(r"^\s*(lax|strict)\s+", "", str(path.this))
     function = "json_extract_string" if isinstance(node, exp.JSONValue) else "json_extract"
     return template(f"{function}($1, $2)", exp.Null(), node.this, exp.Literal.string(text))
-
-
-def _str_to_map(node: exp.StrToMap, dialect: Dialect) -> exp.Expr:
-    pair = node.args.get("pair_delim") or exp.Literal.string(",")
-    key_value = node.args.get("key_value_delim") or exp.Literal.string(":")
-    return template(
-        "map_from_entries(list_transform(str_split($1, $2), LAMBDA hw_e : "
-        "{'key': split_part(hw_e, $3, 1), 'value': split_part(hw_e, $3, 2)}))",
-        exp.Null(),
-        node.this,
-        pair,
-        key_value,
-    )
-
-
-def _two(node: exp.Anonymous, place: int, first: str, second: str) -> exp.Expr:
-    """The body of a two-parameter lambda with its parameters read by other expressions."""
-    lambda_ = node.expressions[place]
-    if not isinstance(lambda_, exp.Lambda) or len(lambda_.expressions) != 2:
-        raise error(ErrorCode.INVALID_ARGUMENT, f"{node.name} takes a function (k, v) -> …")
-    reads = dict(zip([each.name for each in lambda_.expressions], (first, second), strict=True))
-    holder = exp.Paren(this=lambda_.this.copy())
-    for name in list(holder.find_all(exp.Identifier)):
-        if name.name in reads and not isinstance(name.parent, exp.Column | exp.Dot):
-            name.replace(_template(reads[name.name]).copy())
-    return holder
-
-
-def _map_filter(node: exp.Anonymous) -> exp.Expr:
-    body = _two(node, 1, "hw_e.key", "hw_e.value")
-    return template("map_from_entries(list_filter(map_entries($1), LAMBDA hw_e : $2))",
-                    exp.Null(), node.expressions[0], body)  # fmt: skip
-
-
-def _transform_values(node: exp.Anonymous) -> exp.Expr:
-    body = _two(node, 1, "hw_e.key", "hw_e.value")
-    return template("map_from_entries(list_transform(map_entries($1), LAMBDA hw_e : "
-                    "{'key': hw_e.key, 'value': $2}))",
-                    exp.Null(), node.expressions[0], body)  # fmt: skip
-
-
-def _transform_keys(node: exp.Anonymous) -> exp.Expr:
-    body = _two(node, 1, "hw_e.key", "hw_e.value")
-    return template("map_from_entries(list_transform(map_entries($1), LAMBDA hw_e : "
-                    "{'key': $2, 'value': hw_e.value}))",
-                    exp.Null(), node.expressions[0], body)  # fmt: skip
-
-
-def _zip_with(node: exp.Anonymous) -> exp.Expr:
-    body = _two(node, 2, "struct_extract_at(hw_e, 1)", "struct_extract_at(hw_e, 2)")
-    return template("list_transform(list_zip($1, $2), LAMBDA hw_e : $3)",
-                    exp.Null(), node.expressions[0], node.expressions[1], body)  # fmt: skip
-
-
-_LAMBDAS = {
-    "map_filter/2": _map_filter,
-    "transform_values/2": _transform_values,
-    "transform_keys/2": _transform_keys,
-    "zip_with/3": _zip_with,
-}
 
 
 # --- types ------------------------------------------------------------------------------------
@@ -528,6 +528,12 @@ def _cast(node: exp.Cast, dialect: Dialect) -> exp.Expr | None:
         # sqlglot takes Spark's CAST for one that gives NULL; since Spark 4 it fails (ANSI mode).
         node = exp.Cast(this=value.copy(), to=kind.copy())
         return _cast(node, dialect) or node
+    if dialect is Dialect.SPARK and kind.is_type(*exp.DataType.INTEGER_TYPES):
+        fractions = (exp.DType.DECIMAL, exp.DType.FLOAT, exp.DType.DOUBLE)
+        if value.is_type(*fractions):
+            # Spark cuts fractions off, DuckDB rounds.
+            node.set("this", template("trunc($1)", exp.Null(), value))
+            return None
     if dialect is Dialect.TRINO and (paired := cast_row(node)) is not None:
         return paired
     if kind.is_type(exp.DType.DECIMAL) and not kind.expressions:
@@ -543,7 +549,7 @@ def _cast(node: exp.Cast, dialect: Dialect) -> exp.Expr | None:
 
 def _element(place: int) -> Rule:
     def rule(node: exp.Expr, dialect: Dialect) -> exp.Expr:
-        return _fill(f"list_extract($1, {place})", [node.this])
+        return fill(f"list_extract($1, {place})", [node.this])
 
     return rule
 
@@ -558,6 +564,11 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.Div: _divide,
     exp.Mod: _modulo,
     exp.Sum: _sum,
+    exp.Avg: _average,
+    exp.IntDiv: _whole_quotient,
+    exp.Like: _like,
+    exp.Substring: _substring,
+    exp.CountIf: _count_if,
     exp.ApproxQuantile: _quantile,
     exp.Rand: _random,
     exp.WidthBucket: _width_bucket,
@@ -579,7 +590,7 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.ArraySort: _sort,
     exp.JSONArrayContains: _json_contains,
     exp.JSONValue: _json_path,
-    exp.StrToMap: _str_to_map,
+    exp.StrToMap: str_to_map,
     exp.StrPosition: _position,
     exp.Split: _split,
     exp.Cast: _cast,

@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from headwater.errors import ErrorCode, Position, error
 from headwater.model.statement import Dialect
+from headwater.sql.spark_types import widest
 from headwater.sql.trees import DEFAULT_DECIMAL
 
 _SIZED = re.compile(r"^(decimal|fixed)\s*[(\[]\s*(\d+)\s*(?:,\s*(\d+)\s*)?[)\]]$")
@@ -287,6 +288,8 @@ def common_type(left: exp.DataType, right: exp.DataType) -> exp.DataType:
     )  # fmt: skip
     if left.this in ranks and right.this in ranks:
         return max(left, right, key=lambda kind: ranks.index(kind.this))
+    if exp.DType.DECIMAL in (left.this, right.this):
+        return widest([left, right]) or exp.DType.UNKNOWN.into_expr()
     return exp.DType.UNKNOWN.into_expr()
 
 

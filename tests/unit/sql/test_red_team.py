@@ -147,8 +147,6 @@ REFUSED: list[tuple[Dialect, str]] = [
     (S, "SELECT * FROM parquet.`/etc/passwd`"),
     (S, "SELECT TRANSFORM(name) USING 'cat' FROM emp"),
     (S, "ADD JAR '/x.jar'"),
-    (S, "CACHE TABLE emp"),
-    (S, "REFRESH TABLE emp"),
     (S, "LOAD DATA INPATH '/x' INTO TABLE emp"),
     (S, "CREATE TEMPORARY VIEW v AS SELECT 1"),
 ]  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from headwater.errors import ErrorCode, error
+from headwater.model.statement import Dialect
 from headwater.query import definitions, session_statements, show, views, writes
 from headwater.query.explain import explain_task
 from headwater.query.governance_statements import GOVERNANCE, governance_task
@@ -16,12 +18,14 @@ from headwater.query.stages.govern import govern
 from headwater.query.stages.transpile import transpile
 from headwater.query.work import Task, Work
 from headwater.sql import statements as s
+from headwater.sql.spark import unproven
 
 _READS = (
     s.Query,
     s.Explain,
     s.Show,
     s.ShowGovernance,
+    s.Nothing,
     s.Use,
     s.SetSession,
     s.SetRole,
@@ -52,12 +56,26 @@ def bind_statement(work: Work) -> Work:
     """As `bind`, for a statement whose decisions are under way."""
     parsed = work.parsed
     if isinstance(parsed, s.Query):
-        return bind_or_recall(work, parsed.tree)
+        return _proven(bind_or_recall(work, parsed.tree))
     if isinstance(parsed, s.Insert | s.Update | s.Delete | s.Merge):
         return writes.bind_change(work, parsed)
     if isinstance(parsed, s.CreateTable) and parsed.query is not None:
         return writes.bind_create_table_as(work, parsed)
     return replace(work, task=_TASKS[type(parsed)](work, parsed))
+
+
+def _proven(work: Work) -> Work:
+    """The same work; NOT_SUPPORTED when its client wants Spark's answers and may not get them."""
+    if work.statement.proven_only and work.bound is not None:
+        reason = (
+            unproven(work.bound.constructs)
+            if work.session.dialect is Dialect.SPARK
+            else "only queries in Spark's dialect are compared with Spark's answers"
+        )
+        if reason is not None:
+            work.request.forget()
+            raise error(ErrorCode.NOT_SUPPORTED, reason, hint="run it on Spark")
+    return work
 
 
 def _plan(work: Work) -> Work:
@@ -78,6 +96,7 @@ _TASKS: dict[Any, Callable[[Work, Any], Task]] = {
     s.Explain: lambda work, statement: explain_task(work, statement, _plan),
     s.DescribePrepared: describe_prepared,
     s.Show: show.show_task,
+    s.Nothing: show.nothing_task,
     s.Use: session_statements.use,
     s.SetSession: session_statements.set_session,
     s.SetRole: session_statements.set_role,
