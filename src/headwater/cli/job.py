@@ -272,6 +272,42 @@ def retry(run_id: str, user: UserOption = None, as_json: JsonFlag = False) -> No
         print(run["id"])
 
 
+@app.command("stages")
+def stages(
+    run_id: str,
+    attempt: Annotated[int, typer.Option(help="0: the latest.", min=0)] = 0,
+    user: UserOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the stages of a run's own Spark: time, skew, shuffle and spill."""
+    with connect(user) as connection:
+        found = connection.get(f"{_path(run_id)}/spark", attempt=attempt)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        note("this run had no Spark of its own; its queries are in the history")
+    for application in found:
+        print(f"{application['id']}  Spark {application['spark']}  {application['seconds']:.1f} s")
+        rows = [
+            (
+                f"{stage['id']}.{stage['attempt']}",
+                stage["state"],
+                str(stage["tasks"]),
+                f"{stage['seconds']:.1f} s",
+                f"{stage['cpu_seconds']:.1f}",
+                f"{stage['skew']:.1f}x" + (" skewed" if stage["skewed"] else ""),
+                _bytes(stage["shuffle_read_bytes"]),
+                _bytes(stage["shuffle_write_bytes"]),
+                _bytes(stage["disk_spilled_bytes"]),
+                stage["failure"] or stage["name"],
+            )
+            for stage in application["stages"]
+        ]
+        names = ("stage", "state", "tasks", "took", "CPU-s", "longest / median")
+        _print_table((*names, "shuffle read", "written", "spilled", "what"), rows)
+
+
 @app.command("usage")
 def usage(
     by: Annotated[str, typer.Option(help="user, role, tag, day, kind or run.")] = "user",

@@ -10,12 +10,17 @@ import secrets
 import shutil
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from headwater.errors import ErrorCode, error
 from headwater.jobs.folder import AttemptFolder
 from headwater.model.run import Run
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+EVENT_LOGS = "spark-events"
+"""The folder in a run's own that a Spark in it writes its event logs to."""
+
+_LONGEST_LOG = 256 * 1024 * 1024
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 
 
@@ -53,6 +58,14 @@ class RunFolders:
     def entry(self, run: Run) -> Path:
         """Where a run's program is."""
         return self.run(run.id) / "entry" / run.spec.entry.name
+
+    def event_logs(self, run_id: str, number: int) -> list[Path]:
+        """The logs that Spark left in an attempt's folder, at most ten of 256 MiB."""
+        folder = self.attempt(run_id, number).work / EVENT_LOGS
+        if folder.is_symlink() or not folder.is_dir():
+            return []
+        found = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+        return [each for each in found if each.lstat().st_size <= _LONGEST_LOG][:10]
 
     def place_entry(self, run_id: str, name: str) -> Path:
         """Makes a run's folder; the path where its program goes."""
@@ -134,9 +147,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_plain_file(path: Path) -> bool:
-    """True for a regular file, not a link or device."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+def open_plain(path: Path) -> BinaryIO:
+    """Opens a file that a run wrote; refuses links and what is no regular file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise error(ErrorCode.INVALID_FILE, f"{path.name} is no regular file")
+    return file

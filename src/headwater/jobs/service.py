@@ -20,8 +20,9 @@ from headwater.governance.ids import now_ms, uuid7
 from headwater.governance.state import ADMIN_ROLE, PolicyStore
 from headwater.jobs import logs, spent
 from headwater.jobs.driver import Driver
+from headwater.jobs.eventlog import Application, parse
 from headwater.jobs.execution import JobKind
-from headwater.jobs.folders import RunFolders, good_name, sha256_of
+from headwater.jobs.folders import RunFolders, good_name, open_plain, sha256_of
 from headwater.jobs.records import RunEvent, RunRecords
 from headwater.jobs.spent import Grouping
 from headwater.model.principal import Actor, Identity
@@ -198,6 +199,15 @@ class JobService:
     def read_log(self, run: Run, attempt: int, stream: str, offset: int) -> logs.Chunk:
         """Bytes of a stream of an attempt of a run that `get` returned."""
         return logs.read(self._folders.attempt(run.id, attempt).logs, stream, offset)
+
+    def applications(self, run: Run, attempt: int) -> list[Application]:
+        """What an attempt's own Sparks logged: stages, skew, spill; none for other programs."""
+        found = []
+        for path in self._folders.event_logs(run.id, attempt):
+            # The run wrote it: it may be anything, but not a link out of its folder.
+            with open_plain(path) as file:
+                found.append(parse(file))
+        return found
 
     def usage(
         self,

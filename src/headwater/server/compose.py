@@ -171,7 +171,7 @@ class Platform:
         releases = ReleaseStore(settings.releases_path)
         spark = SparkGateway(settings.host, _spark_port(settings), certificates, releases)
         stack.callback(spark.stop)
-        self._parts = self._compose(home, certificates)
+        self._parts = self._compose(home, certificates, releases)
         # Imported here: the engine's workers start meanwhile.
         from headwater.server.app import make_app
 
@@ -189,7 +189,7 @@ class Platform:
         self._driver.start()
         stack.callback(housekeeping.stop)
 
-    def _compose(self, home: Home, certificates: Certificates) -> Parts:
+    def _compose(self, home: Home, certificates: Certificates, releases: ReleaseStore) -> Parts:
         settings, stack = self.settings, self._stack
         database = _open_database(settings.metastore_url)
         stack.callback(database.close)
@@ -219,7 +219,16 @@ class Platform:
         sweeping.start()
         stack.callback(sweeping.stop)
         jobs, self._driver = compose_jobs(
-            settings.jobs, home, database, audit, policies, tokens, queries, certificates, stack
+            settings.jobs,
+            home,
+            database,
+            audit,
+            policies,
+            tokens,
+            queries,
+            certificates,
+            releases,
+            stack,
         )
         return Parts(
             settings=settings,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 
-from headwater.errors import ErrorCode, error
 from headwater.governance.audit import AuditLog
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
@@ -17,6 +16,7 @@ from headwater.jobs.driver import Driver
 from headwater.jobs.execution import JobKind
 from headwater.jobs.folders import RunFolders
 from headwater.jobs.kinds.confined import Runtime, Surroundings
+from headwater.jobs.kinds.jar import JarKind
 from headwater.jobs.kinds.python import PythonKind
 from headwater.jobs.kinds.sql import SqlKind
 from headwater.jobs.processes import Processes
@@ -26,6 +26,7 @@ from headwater.jobs.service import JobService
 from headwater.jobs.spent import QueryBooks
 from headwater.model.run import PYSPARK, PYTHON
 from headwater.query.service import QueryService
+from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.home import Home
 from headwater.server.tls import Certificates
 from headwater.settings import JobSettings
@@ -41,6 +42,7 @@ def compose_jobs(
     tokens: Tokens,
     queries: QueryService,
     certificates: Certificates,
+    releases: ReleaseStore,
     stack: ExitStack,
 ) -> tuple[JobService, Driver]:
     """The service, and its driver that is to be started once the server answers."""
@@ -51,9 +53,11 @@ def compose_jobs(
     stack.callback(sql.stop)
     processes = Processes(settings, home.ready_file)
     around = Surroundings(settings, home.ready_file, certificates.authority)
-    python = PythonKind(PYTHON, processes, around, host_runtime)
-    pyspark = PythonKind(PYSPARK, processes, around, host_runtime)
-    kinds: dict[str, JobKind] = {kind.name: kind for kind in (sql, python, pyspark)}
+    runtimes = Runtimes(releases)
+    python = PythonKind(PYTHON, processes, around, runtimes)
+    pyspark = PythonKind(PYSPARK, processes, around, runtimes)
+    jar = JarKind(processes, around, runtimes)
+    kinds: dict[str, JobKind] = {kind.name: kind for kind in (sql, python, pyspark, jar)}
     driver = Driver(
         records,
         folders,
@@ -67,19 +71,36 @@ def compose_jobs(
     return JobService(records, folders, kinds, policies, settings, driver), driver
 
 
-def host_runtime(release: str | None) -> Runtime:
+HOST = "host"
+"""The name of the runtime that the server itself runs under."""
+
+
+class Runtimes:
+    """What programs run with: the server's own interpreter, or a release."""
+
+    def __init__(self, releases: ReleaseStore) -> None:
+        self._releases = releases
+
+    def check(self, name: str | None) -> None:
+        """Raises RELEASE_NOT_FOUND for a name that is none."""
+        if name is not None and name != HOST:
+            self._releases.show(name)
+
+    def ensure(self, name: str | None) -> Runtime:
+        """The runtime, installed if it is not yet."""
+        if name is None or name == HOST:
+            return host_runtime()
+        release = self._releases.ensure(name)
+        return Runtime(release.name, release.python, release.folders, release.env, release)
+
+
+def host_runtime() -> Runtime:
     """The interpreter that the server itself runs under, with its packages."""
-    if release not in (None, "host"):
-        raise error(
-            ErrorCode.INVALID_ARGUMENT,
-            f"there is no release {release}",
-            hint="`headwater release list` shows them",
-        )
     base = Path(sys.base_prefix).resolve()
     folders = [Path(sys.prefix).resolve()]
     if not base.is_relative_to("/usr") and base not in folders:
         folders.append(base)
-    return Runtime("host", Path(sys.executable), folders)
+    return Runtime(HOST, Path(sys.executable), folders)
 
 
 def capacity_of(settings: JobSettings) -> Capacity:

@@ -162,10 +162,11 @@ def test_what_can_never_run_is_refused_at_once(of: Of, request_: dict, code: str
     assert caught.value.code == code
 
 
-def test_an_unknown_release_ends_the_run_with_its_name(of: Of) -> None:
-    run = of("ana").run("python", "print(1)", release="spark-0.1")
-    assert run["state"] == "FAILED"
-    assert "spark-0.1" in run["reason"]
+def test_an_unknown_release_is_refused_at_once(of: Of) -> None:
+    with pytest.raises(HeadwaterError) as caught:
+        of("ana").submit("python", "print(1)", release="spark-0.1")
+    assert caught.value.code is ErrorCode.RELEASE_NOT_FOUND
+    assert "spark-0.1" in caught.value.message
 
 
 STUBBORN = """

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import headwater
 from headwater.errors import ErrorCode, error
@@ -16,6 +17,7 @@ from headwater.jobs import inside, relay, start
 from headwater.jobs.execution import Work
 from headwater.jobs.processes import Command
 from headwater.model.run import PYSPARK
+from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.runtimes.sandbox.sandbox import (
     GIB,
     Bind,
@@ -49,10 +51,19 @@ class Runtime:
     python: Path
     folders: Sequence[Path] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    release: InstalledRelease | None = None
 
 
-Ensure = Callable[[str | None], Runtime]
-"""Makes a release ready and returns it; None: the default one. Raises for an unknown name."""
+class Runtimes(Protocol):
+    """Where runtimes come from; None is the default one."""
+
+    def check(self, name: str | None) -> None:
+        """Raises RELEASE_NOT_FOUND for a name that is none; quick."""
+        ...
+
+    def ensure(self, name: str | None) -> Runtime:
+        """The runtime, installed if it is not yet."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +76,37 @@ class Surroundings:
     """The authority that the server's certificate is signed by; public."""
 
 
-def confined(work: Work, runtime: Runtime, argv: Sequence[str], around: Surroundings) -> Command:
-    """The command of an attempt; `argv` are arguments of the runtime's interpreter, as seen inside.
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a program's command line is made of: where things are, as the program sees them."""
+
+    places: Places
+    urls: Mapping[str, str]
+    """Of `http`, `tls` and `spark`, as far as the server has them."""
+    certificate: Path
+    """The server's authority, outside."""
+    token: str = field(repr=False)
+    secrets: Path
+    """The folder outside that the program sees as `places.secrets`."""
+
+    def keep(self, name: str, content: bytes) -> str:
+        """Keeps something secret for the program (0600); where it finds it."""
+        path = self.secrets / name
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return f"{self.places.secrets}/{name}"
+
+
+def confined(
+    work: Work,
+    runtime: Runtime,
+    argv: Callable[[Doors], Sequence[str]],
+    around: Surroundings,
+    more: Mapping[str, str] | None = None,
+) -> Command:
+    """The command of an attempt; `argv` makes the program's, `more` adds to its environment.
 
     Raises NOT_SUPPORTED where no sandbox works, unless the settings allow to run without.
     """
@@ -87,16 +127,22 @@ def confined(work: Work, runtime: Runtime, argv: Sequence[str], around: Surround
         addresses = {name: (_LOOPBACK, port) for name, (_, port) in addresses.items()}
     _prepare(work, addresses, places, around.certificate)
     ports = {service: port for service, (_, port) in addresses.items()}
-    line = [str(runtime.python), *argv]
+    urls = {
+        name: _url({"http": "http", "tls": "https", "spark": "sc"}[name], address)
+        for name, address in addresses.items()
+    }
+    token = (work.folder.secrets / "token").read_text()
+    doors = Doors(places, urls, around.certificate, token, work.folder.secrets)
+    line = list(argv(doors))
     if own_network:
-        doors = [f"{service}={port}" for service, port in ports.items()]
+        served = [f"{service}={port}" for service, port in ports.items()]
         line = [
             str(runtime.python),
             "-I",
             "-S",
             f"{places.tools}/inside.py",
             places.sockets,
-            *doors,
+            *served,
             "--",
             *line,
         ]
@@ -113,7 +159,7 @@ def confined(work: Work, runtime: Runtime, argv: Sequence[str], around: Surround
                 processes=around.settings.processes,
                 vcpu=compute.vcpu,
             ),
-            environment=_environment(work, runtime, addresses, places),
+            environment=_environment(work, runtime, addresses, places) | dict(more or {}),
             directory=places.work,
             ports=() if own_network else tuple(ports.values()),
         ),

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headwater.errors import ErrorCode, error
 from headwater.jobs.execution import Look, Work
-from headwater.jobs.kinds.confined import Ensure, Places, Surroundings, confined
+from headwater.jobs.kinds.confined import Doors, Runtimes, Surroundings, confined
 from headwater.jobs.processes import Processes
 from headwater.model.run import PYSPARK, RunSpec
-from headwater.runtimes.sandbox.sandbox import level
 
 
 class PythonKind:
     """Runs scripts; as `pyspark` their Spark session is Headwater's Spark Connect endpoint."""
 
     def __init__(
-        self, name: str, processes: Processes, around: Surroundings, ensure: Ensure
+        self, name: str, processes: Processes, around: Surroundings, runtimes: Runtimes
     ) -> None:
         self.name = name
         self._processes = processes
         self._around = around
-        self._ensure = ensure
+        self._runtimes = runtimes
 
     def check(self, spec: RunSpec) -> None:
         """Refuses what a script cannot have."""
@@ -34,6 +33,7 @@ class PythonKind:
                 "Spark's configuration needs a run of kind pyspark",
                 hint="add --kind pyspark",
             )
+        self._runtimes.check(spec.release)
         if spec.backend not in ("", "local"):
             raise error(
                 ErrorCode.NOT_SUPPORTED,
@@ -46,9 +46,12 @@ class PythonKind:
         if work.folder.read("plan") is not None:
             self._processes.resume(work)
             return {}
-        runtime = self._ensure(work.spec.release)
-        places = Places(work, level())
-        argv = (places.start, places.entry, *work.spec.arguments)
+        runtime = self._runtimes.ensure(work.spec.release)
+
+        def argv(doors: Doors) -> Sequence[str]:
+            places = doors.places
+            return (str(runtime.python), places.start, places.entry, *work.spec.arguments)
+
         plan = confined(work, runtime, argv, self._around)
         self._processes.begin(work, plan)
         return plan.facts

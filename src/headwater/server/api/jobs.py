@@ -306,6 +306,28 @@ def show(run_id: str, caller: Caller, running: Running) -> RunView:
     return _view(run, running.jobs)
 
 
+@router.get("/job-runs/{run_id}/spark")
+def spark(
+    run_id: str,
+    caller: Caller,
+    running: Running,
+    attempt: Annotated[int, Query(ge=0, description="0: the latest.")] = 0,
+) -> list[dict[str, Any]]:
+    """What the run's own Sparks logged: each application's stages with their skew and spill."""
+    run = running.jobs.get(caller, run_id)
+    return [
+        {
+            **asdict(found),
+            "spilled_bytes": found.spilled_bytes,
+            "stages": [
+                {**asdict(stage), "skew": stage.skew, "skewed": stage.skewed}
+                for stage in found.stages
+            ],
+        }
+        for found in running.jobs.applications(run, attempt or run.attempt)
+    ]
+
+
 @router.post("/job-runs/{run_id}/cancel")
 def cancel(
     run_id: str, _body: Nothing, caller: Caller, running: Running, request: RequestId
