@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import releases_fixture
 from headwater.client.connection import Connection
 from headwater.client.endpoint import find_endpoint
 from integration.server.conftest import Server
@@ -18,7 +20,9 @@ SETTINGS = {
     "HEADWATER_JOBS__VCPU": "4",
     "HEADWATER_JOBS__GRACE_SECONDS": "1",
     "HEADWATER_JOBS__DISK_BYTES": str(64 * 2**20),
-    "HEADWATER_JOBS__PROCESSES": "64",
+    "HEADWATER_JOBS__PROCESSES": "256",
+    "HEADWATER_RELEASES": os.environ.get("HEADWATER_RELEASES", str(releases_fixture.ROOT)),
+    "HEADWATER_USER_ENGINES__SPARE_SAIL": "0",
 }
 
 
