@@ -37,7 +37,8 @@ def test_names_of_columns_without_one(spark):
 
 def test_types_follow_the_text_inside(spark):
     frame = spark.sql(
-        "WITH t AS (SELECT sum(cast(id AS decimal(12, 2))) s FROM shop.orders) SELECT s * 2 AS x FROM t"
+        "WITH t AS (SELECT sum(cast(id AS decimal(12, 2))) s FROM shop.orders) "
+        "SELECT s * 2 AS x FROM t"
     )
     assert frame.schema.fields[0].dataType.simpleString().startswith("decimal(")
     assert frame.count() == 1
