@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from headwater.gateway.spark_connect.plans import functions, options, settings
 from headwater.gateway.spark_connect.plans.kinds import ALLOWED, PACKAGE, REFUSED
 from headwater.gateway.spark_connect.protocol import messages
 
@@ -56,3 +58,18 @@ def test_all_kinds_of_the_protocol_are_counted() -> None:
         fields = getattr(messages(), name).DESCRIPTOR.oneofs_by_name[oneof].fields
         judged = {f.name for f in fields} & (ALLOWED[name] | REFUSED.get(name, {}).keys())
         assert len(judged) == len(fields) == count
+
+
+def test_the_lists_are_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "spark-plans.md").read_text()
+    listed = (
+        functions.FUNCTIONS,
+        functions.TABLE_FUNCTIONS,
+        functions.SESSION_FUNCTIONS,
+        settings.SETTINGS,
+        settings.PREFIXES,
+        options.FORMATS,
+        options.OPTIONS,
+        options.COMPRESSIONS,
+    )
+    assert [word for words in listed for word in words if f"`{word}`" not in page] == []

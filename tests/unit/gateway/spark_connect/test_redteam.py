@@ -20,6 +20,7 @@ from headwater.gateway.spark_connect.plans import (
     rewrite,
     rewrite_analysis,
 )
+from headwater.gateway.spark_connect.plans.types import check_schema
 from headwater.gateway.spark_connect.protocol import messages
 from unit.gateway.spark_connect.conftest import Client
 
@@ -60,6 +61,12 @@ SQL = [
     ("A97", "select input_file_name() from ns.t", DENIED),
     ("A97 block", "select input_file_block_start() from ns.t", DENIED),
     ("A97 _metadata", "select _metadata.file_path from ns.t", DENIED),
+    ("A97 _metadata of an alias", "select t._metadata.file_path from ns.t", DENIED),
+    ("A97 all of _metadata", "select _metadata.* from ns.t", DENIED),
+    ("code in a parameter's name", "select :`x, java_method('a', 'b')`", SYNTAX),
+    ("code in a unit", "select extract(`java_method(1), year` from current_date)", SYNTAX),
+    ("code in a unit of dateadd", "select dateadd(`day, java_method(1)`, 1, current_date)", None),
+    ("code in a function's name", "select `sum(1), java_method`(1)", UNKNOWN),
     ("A97 _metadata quoted", "select `_METADATA`.file_path from ns.t", DENIED),
     ("version", "select version()", DENIED),
     ("script", "select transform(a) using 'cat' as (b) from ns.t", UNSUPPORTED),
@@ -156,6 +163,11 @@ FRAMES = [
     ("A96 lambda", _column(lambda f: f.transform(f.array(f.lit(1)), lambda x: f.reflect(f.lit("a"), f.lit("b")))), DENIED),  # noqa: E501
     ("A97 input_file_name", _column(lambda f: f.input_file_name()), DENIED),
     ("A97 _metadata", _column(lambda f: f.col("_metadata.file_path")), DENIED),
+    ("A97 star", _column(lambda f: f.col("_metadata.*")), DENIED),
+    ("A97 alias", _column(lambda f: f.col("t._metadata.file_name")), DENIED),
+    ("SQL in a column's metadata", _column(lambda f: f.col("a").alias("b", metadata={"EXISTS_DEFAULT": "java_method('a')"})), DENIED),  # noqa: E501
+    ("a function of a dangerous name", lambda s: s.udf.register("java_method", lambda x: x), ErrorCode.INVALID_ARGUMENT),  # noqa: E501
+    ("a function whose name is code", lambda s: s.udf.register("f(1), java_method", lambda x: x), ErrorCode.INVALID_ARGUMENT),  # noqa: E501
     ("A97 metadataColumn", lambda s: s.table("ns.t").select(s.table("ns.t").metadataColumn("_metadata")).collect(), DENIED),  # noqa: E501
     ("A101 expr", _expression("java_method('a', 'b')"), DENIED),
     ("A101 subquery", _expression("(select max(x) from hr.secret)"), MISSING),
@@ -402,3 +414,50 @@ def test_checkpoints_of_others_do_not_exist(client: Client) -> None:
     with pytest.raises(HeadwaterError) as refused:
         rewrite(plan, client.context)
     assert refused.value.code is ErrorCode.STATEMENT_NOT_FOUND
+
+
+def test_sql_in_the_metadata_of_a_schema_is_refused() -> None:
+    import json
+
+    for key in ("CURRENT_DEFAULT", "EXISTS_DEFAULT", "exists_default"):
+        field = {"name": "a", "type": "integer", "metadata": {key: "java_method('a', 'b')"}}
+        for text in (
+            json.dumps({"type": "struct", "fields": [field]}),
+            json.dumps({"type": "struct", "fields": [field]}).replace("_", "\\u005f"),
+        ):
+            with pytest.raises(HeadwaterError) as refused:
+                check_schema(text)
+            assert refused.value.code is DENIED
+
+
+def test_classes_of_types_are_refused() -> None:
+    with pytest.raises(HeadwaterError) as refused:
+        check_schema('{"type": "udt", "class": "a.B", "sqlType": "integer"}')
+    assert refused.value.code is DENIED
+    for text in ("a int default java_method('a')", "a int, b", "struct<a: f(1)>", "a int)", "`a"):
+        if text != "a int, b":
+            with pytest.raises(HeadwaterError):
+                check_schema(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'\\\\' || ' or 1=1 --'",
+        "r'\\' || ' union select 2 --'",
+        "'a\\'b'",
+        '"a\'b"',
+        "'${spark.x}'",
+        "`a``b`",
+        "'a\\nb\\0'",
+    ],
+)
+def test_what_is_emitted_says_what_was_read(client: Client, text: str) -> None:
+    from headwater.gateway.spark_connect.plans.sql_text import parse_statement
+
+    query = client.staged(lambda: client.spark.sql(f"select {text}").collect()).plan.root.sql.query
+    assert "${" not in query
+    again = parse_statement(query)
+    assert len(again.expressions) == 1
+    assert set(again.args) >= {"expressions"}
+    assert not any(again.args.get(part) for part in ("from_", "where", "with_"))

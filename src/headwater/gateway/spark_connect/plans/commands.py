@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import statements
+from headwater.gateway.spark_connect.plans.functions import is_refused
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     AddFunction,
@@ -68,8 +69,12 @@ def rewrite_command(plan: Message, context: PlanContext) -> RewrittenPlan:
 
 
 def _register(plan: Message, name: str, context: PlanContext) -> RewrittenPlan:
-    if len(split_identifier(name)) != 1:
-        raise error(ErrorCode.INVALID_ARGUMENT, "a registered function has a plain name")
+    if not name.isidentifier() or is_refused(name):
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            f"a registered function cannot be called {name[:60]!r}",
+            hint="letters, digits and _ make a name",
+        )
     checked = relation_plan(plan.command, context)
     table = plan.command.WhichOneof("command_type") == "register_table_function"
     return RewrittenPlan(

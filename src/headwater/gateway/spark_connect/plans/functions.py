@@ -144,6 +144,11 @@ def refused_function(name: str) -> Exception:
     )
 
 
+def is_refused(name: str) -> bool:
+    """True for a function that nothing makes harmless, a registered one of its name included."""
+    return name.lower() in _REASONS
+
+
 def is_function(name: str) -> bool:
     """True for a scalar, aggregate or window function that may be used anywhere."""
     return name.lower() in FUNCTIONS

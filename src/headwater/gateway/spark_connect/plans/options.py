@@ -10,7 +10,7 @@ from headwater.gateway.spark_connect.plans.functions import words
 FORMATS = words("avro binaryfile csv json orc parquet text xml")
 """Formats of files, lower case."""
 
-_OPTIONS = words(
+OPTIONS = words(
     """
     allowbackslashescapinganycharacter allowcomments allownonnumericnumbers
     allownumericleadingzeros allowsinglequotes allowunquotedcontrolchars allowunquotedfieldnames
@@ -29,10 +29,12 @@ _OPTIONS = words(
     wildcardcolname
     """
 )
+"""Options of files, lower case."""
 
-_COMPRESSIONS = words(
+COMPRESSIONS = words(
     "none uncompressed snappy gzip lzo brotli lz4 lz4_raw zstd bzip2 deflate xz zlib"
 )
+"""Values of the option `compression`."""
 
 
 def file_format(name: str) -> str:
@@ -54,13 +56,13 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
         lowered = key.lower()
         if lowered in ("path", "paths"):
             continue
-        if lowered not in _OPTIONS or (
-            lowered == "compression" and value.lower() not in _COMPRESSIONS
+        if lowered not in OPTIONS or (
+            lowered == "compression" and value.lower() not in COMPRESSIONS
         ):
             raise error(
                 ErrorCode.PERMISSION_DENIED,
                 f"the option {key[:60]!r} of a file format is not on the list",
-                hint="docs/guide/spark.md names the options that there are",
+                hint="docs/reference/spark-plans.md names the options that there are",
             )
         kept[key] = value
     return kept

@@ -75,7 +75,7 @@ def own_copy(message: Message, context: PlanContext) -> Message:
         raise error(
             ErrorCode.NOT_SUPPORTED,
             "the plan holds something that this server does not know",
-            hint="the client is newer than the server: docs/guide/spark.md lists the versions",
+            hint="the client is newer than the server; an older PySpark works",
         )
     return copy
 

@@ -7,10 +7,10 @@ import re
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.functions import words
 
-_SETTINGS = words(
+SETTINGS = words(
     """
     spark.app.name spark.job.description spark.sql.ansi.enabled
-    spark.sql.ansi.doubleQuotedIdentifiers spark.sql.ansi.enforceReservedKeywords
+    spark.sql.ansi.enforceReservedKeywords
     spark.sql.autoBroadcastJoinThreshold spark.sql.broadcastTimeout spark.sql.caseSensitive
     spark.sql.charAsVarchar spark.sql.crossJoin.enabled spark.sql.datetime.java8API.enabled
     spark.sql.debug.maxToStringFields spark.sql.decimalOperations.allowPrecisionLoss
@@ -26,7 +26,9 @@ _SETTINGS = words(
     spark.sql.metadataCacheTTLSeconds spark.sql.stackTracesInDataFrameContext
     """
 )
-_PREFIXES = (
+"""Settings that a session may change."""
+
+PREFIXES = (
     "headwater.",
     "spark.headwater.",
     "spark.sql.adaptive.",
@@ -56,6 +58,8 @@ _PREFIXES = (
     "spark.sql.window.",
     "spark.sql.windowExec.",
 )
+"""Beginnings of more such settings."""
+
 _NAMES_CODE = re.compile(
     r"class(es)?\b|class$|\bpath|path$|\bdir|dir$|location|url|uri|extension|provider|jar|command"
     r"|listener|committer|plugin|substitute|catalog|workerlogging|profiler",
@@ -65,12 +69,12 @@ _NAMES_CODE = re.compile(
 
 def check_setting(key: str, value: str | None = None) -> None:
     """Raises PERMISSION_DENIED for a setting that is not on the list (Config.set, unset; SET)."""
-    known = key in _SETTINGS or key.startswith(_PREFIXES)
+    known = key in SETTINGS or key.startswith(PREFIXES)
     if not known or _NAMES_CODE.search(key) or (value is not None and "${" in value):
         raise error(
             ErrorCode.PERMISSION_DENIED,
             f"the setting {key[:100]!r} cannot be changed",
-            hint="docs/guide/spark.md lists the settings that a session may change",
+            hint="docs/reference/spark-plans.md lists the settings that a session may change",
         )
 
 

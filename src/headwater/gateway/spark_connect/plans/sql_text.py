@@ -20,6 +20,7 @@ from headwater.gateway.spark_connect.plans.functions import (
     FUNCTIONS,
     SESSION_FUNCTIONS,
     TABLE_FUNCTIONS,
+    is_refused,
     refused_function,
     words,
 )
@@ -28,6 +29,7 @@ from headwater.sql.tokens import tokenize
 from headwater.sql.trees import guarded
 
 _SUBSTITUTED = "${"
+_PLAIN = re.compile(r"\w*|\?")
 _TABLE = re.compile(r"\s*TABLE\s+(?=[\w`])", re.IGNORECASE)
 
 _SYNTAX = words(
@@ -141,6 +143,23 @@ def emit(tree: exp.Expr) -> str:
     return text
 
 
+def emit_checked(
+    tree: exp.Expr, functions: frozenset[str], parse: Callable[[str], exp.Expr]
+) -> str:
+    """As `emit`; the text is read once more, and must say what the tree says and nothing else."""
+    text = emit(tree)
+    again = parse(text)
+    check_tree(again, functions, lambda _name: None)
+    if emit(again) != text or _names(again) != _names(tree):
+        raise error(ErrorCode.NOT_SUPPORTED, "this SQL cannot be passed on safely")
+    return text
+
+
+def _names(tree: exp.Expr) -> list[str]:
+    """Every table that a tree names."""
+    return sorted(".".join(part.name for part in node.parts) for node in tree.find_all(exp.Table))
+
+
 def is_query(tree: exp.Expr) -> bool:
     """True for SELECT, VALUES, set operations and FROM-first queries."""
     return isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery | exp.Values | exp.Table)
@@ -161,6 +180,9 @@ def check_tree(tree: exp.Expr, functions: frozenset[str], used: Callable[[str], 
         if isinstance(node, exp.Anonymous):
             _check_function(node, functions, used)
             _keep_unit(node)
+        elif isinstance(node, exp.Var | exp.Placeholder) and not _PLAIN.fullmatch(node.name):
+            # These are written as they are, without quotes.
+            raise error(ErrorCode.SYNTAX_ERROR, f"{node.name[:60]!r} cannot stand here")
         elif kind not in _TREE:
             raise error(ErrorCode.NOT_SUPPORTED, f"{kind} is not supported in Spark SQL here")
         elif isinstance(node, exp.Table):
@@ -176,6 +198,8 @@ def _check_function(
 ) -> None:
     name = node.name if isinstance(node.this, str | exp.Identifier) else ""
     lowered = name.lower()
+    if not _PLAIN.fullmatch(name) or is_refused(lowered):
+        raise refused_function(name)
     if isinstance(node.parent, exp.Table | exp.Lateral) and node.arg_key == "this":
         if lowered in TABLE_FUNCTIONS or lowered in functions:
             if lowered in functions:
@@ -213,7 +237,7 @@ def _keep_unit(node: exp.Anonymous) -> None:
     """The unit of `dateadd(DAY, 1, d)` is a keyword, no column."""
     if node.name.lower() in _UNITS and len(node.expressions) == 3:
         unit = node.expressions[0]
-        if isinstance(unit, exp.Column) and len(unit.parts) == 1:
+        if isinstance(unit, exp.Column) and len(unit.parts) == 1 and unit.name.isidentifier():
             unit.replace(exp.Var(this=unit.name.upper()))
 
 
@@ -236,8 +260,7 @@ def _check_table(table: exp.Table) -> None:
 
 
 def _check_column(column: exp.Column) -> None:
-    first = column.parts[0]
-    if isinstance(first, exp.Identifier) and first.name.lower() == "_metadata":
+    if any(part.name.lower() == "_metadata" for part in column.parts):
         raise hidden_column()
 
 

@@ -90,12 +90,40 @@ def _check_json(node: Any, depth: int) -> bool:
             fields = node.get("fields")
             if not isinstance(fields, list):
                 raise ValueError
+            for field in fields:
+                _check_keys(field.get("metadata"), depth)
             found = [_check_json(field["type"], depth + 1) for field in fields]
             return any(found)
         case "array":
             return _check_json(node.get("elementType"), depth + 1)
     key = _check_json(node.get("keyType"), depth + 1)
     return _check_json(node.get("valueType"), depth + 1) or key
+
+
+def check_metadata(text: str) -> None:
+    """Raises PERMISSION_DENIED for metadata of a column that Spark would read as SQL."""
+    try:
+        _check_keys(json.loads(text), 0)
+    except (ValueError, RecursionError):
+        raise error(ErrorCode.SYNTAX_ERROR, "the metadata of a column is no JSON") from None
+
+
+_SQL_KEYS = words("current_default exists_default generation_expression")
+
+
+def _check_keys(node: Any, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ValueError
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key.lower() in _SQL_KEYS:
+                raise error(
+                    ErrorCode.PERMISSION_DENIED, f"the metadata {key} of a column cannot be given"
+                )
+            _check_keys(value, depth + 1)
+    elif isinstance(node, list):
+        for value in node:
+            _check_keys(value, depth + 1)
 
 
 def _bad(text: str) -> Exception:

@@ -27,14 +27,14 @@ from headwater.gateway.spark_connect.plans.options import FORMATS, check_options
 from headwater.gateway.spark_connect.plans.sql_names import NamedTable, named_tables, rename
 from headwater.gateway.spark_connect.plans.sql_text import (
     check_tree,
-    emit,
+    emit_checked,
     hidden_column,
     is_query,
     parse_expression,
     parse_statement,
     with_constants,
 )
-from headwater.gateway.spark_connect.plans.types import check_schema
+from headwater.gateway.spark_connect.plans.types import check_metadata, check_schema
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
 from headwater.query.staging import StagedFiles, StagedTable
@@ -130,13 +130,19 @@ class Walk:
         tree = parse_statement(text)
         if not is_query(tree):
             raise error(ErrorCode.NOT_SUPPORTED, _COMMAND_WORDS)
-        self._tree(tree, names, put)
+        self._tree(tree, names, put, parse_statement)
 
     def expression(self, text: str, names: Names, put: Callable[[str], None]) -> None:
         """Checks the text of an expression; `put` gets what runs instead."""
-        self._tree(parse_expression(text), names, put)
+        self._tree(parse_expression(text), names, put, parse_expression)
 
-    def _tree(self, tree: exp.Expr, names: Names, put: Callable[[str], None]) -> None:
+    def _tree(
+        self,
+        tree: exp.Expr,
+        names: Names,
+        put: Callable[[str], None],
+        parse: Callable[[str], exp.Expr],
+    ) -> None:
         functions_here = self.context.functions | self.context.table_functions
         check_tree(tree, functions_here, self.used_function)
         tree = with_constants(tree, lambda name: self.constant(name, names))
@@ -146,12 +152,12 @@ class Walk:
                 continue
             places.append((table, self._place(table, names)))
         if not places:
-            put(emit(tree))
+            put(emit_checked(tree, functions_here, parse))
             return
 
         def fill(filling: Filling) -> None:
             rename(tree, [(table, place(filling)) for table, place in places])
-            put(emit(tree))
+            put(emit_checked(tree, functions_here, parse))
 
         self.fills.append(fill)
 
@@ -426,6 +432,8 @@ def _function(
     walk: Walk, expression: Message, name: str, internal: bool, names: Names
 ) -> Inside | None:
     lowered = name.lower()
+    if functions.is_refused(lowered):
+        raise functions.refused_function(name)
     if lowered in walk.context.functions:
         walk.used_function(lowered)
         return None
@@ -440,11 +448,24 @@ def _function(
 
 
 def _attribute(_walk: Walk, attribute: Message, _names: Names) -> None:
-    first = attribute.unparsed_identifier.lstrip().lstrip("`").casefold()
-    if attribute.is_metadata_column or first.startswith("_metadata"):
-        parts = split_identifier(attribute.unparsed_identifier)
-        if attribute.is_metadata_column or parts[0].casefold() == "_metadata":
-            raise hidden_column()
+    _refuse_hidden(attribute.unparsed_identifier)
+    if attribute.is_metadata_column:
+        raise hidden_column()
+
+
+def _refuse_hidden(name: str) -> None:
+    parts = name.casefold().replace("`", "").replace(" ", "").split(".")
+    if "_metadata" in parts:
+        raise hidden_column()
+
+
+def _star(_walk: Walk, star: Message, _names: Names) -> None:
+    _refuse_hidden(star.unparsed_target)
+
+
+def _described(_walk: Walk, found: Message, _names: Names) -> None:
+    if found.metadata:
+        check_metadata(found.metadata)
 
 
 def _cast(walk: Walk, cast: Message, _names: Names) -> None:
@@ -506,6 +527,9 @@ _HANDLERS: dict[str, Handler] = {
     "Relation": _relation,
     "Expression": _expression,
     "Expression.UnresolvedAttribute": _attribute,
+    "Expression.UnresolvedStar": _star,
+    "Expression.Alias": _described,
+    "DataType.StructField": _described,
     "Expression.Cast": _cast,
     "SQL": _sql,
     "WithRelations": _with_relations,
