@@ -138,10 +138,15 @@ class Elsewhere:
         self._side = side
         self._session = session
         self._pb = side.pb
+        # The plan as it was checked, for the first engine that runs it.
+        self._checked: tuple[plans.RewrittenPlan, _Stager] | None = None
 
     def rewrite(self, plan: Any) -> plans.RewrittenPlan:
         """The plan, checked; what it needs of a process is not done yet."""
-        return plans.rewrite(plan, self._context(_Stager()))
+        stager = _Stager()
+        found = plans.rewrite(plan, self._context(stager))
+        self._checked = (found, stager)
+        return found
 
     def run(self, plan: Any, operation: Operation) -> None:
         """Runs a plan that is a query or a command of Spark's own, and sends what it answers."""
@@ -165,8 +170,9 @@ class Elsewhere:
 
         def once(engine: str) -> None:
             with self._recorded(plan, engine), self._using(engine) as use:
-                stager = self._stager(use)
-                found = plans.rewrite(plan, self._context(stager)).write
+                rewritten, stager = self._for_process(use, plan)
+                operation.on_stop(stager.cancel)
+                found = rewritten.write
                 assert found is not None, "a write"
                 if (path := found.target.path) is not None:
                     stager.export(
@@ -268,11 +274,20 @@ class Elsewhere:
 
     def _stream(self, use: InUse, plan: Any, operation: Operation) -> Iterator[tuple[bytes, bool]]:
         # The stager keeps what it staged in place for as long as it lives.
-        stager = self._stager(use)
+        found, stager = self._for_process(use, plan)
         operation.on_stop(stager.cancel)
-        staged = plans.rewrite(plan, self._context(stager)).staged()
+        staged = found.staged()
         operation.on_stop(None)
         yield from self._run_staged(use, staged, operation)
+
+    def _for_process(self, use: InUse, plan: Any) -> tuple[plans.RewrittenPlan, Any]:
+        """The plan with what stages for a process; a second engine gets it anew."""
+        found, self._checked = self._checked, None
+        if found is None:
+            stager = self._stager(use)
+            return plans.rewrite(plan, self._context(stager)), stager
+        found[1].inner = self._side.stager_of(use.engine)
+        return found
 
     def _stager(self, use: InUse) -> Any:
         stager = _Stager()
