@@ -88,9 +88,11 @@ class JobService:
             return known
         self._check_room(identity)
         run_id = uuid7()
-        name = good_name(program.name or _TEXT_NAMES.get(spec.kind, "program.jar"))
+        default = program.uri or _TEXT_NAMES.get(spec.kind, "program.jar")
+        name = good_name(program.name or default)
         try:
-            entry = self._place(identity, run_id, name, program, spec.entry.uri)
+            # A file of a location is read with the rights that the run itself will have.
+            entry = self._place(replace(identity, role=spec.role), run_id, name, program)
             spec = replace(spec, entry=entry)
             made = Run(
                 run_id,
@@ -342,9 +344,7 @@ class JobService:
             )
         return known
 
-    def _place(
-        self, identity: Identity, run_id: str, name: str, program: Program, _uri: str | None
-    ) -> Entry:
+    def _place(self, identity: Identity, run_id: str, name: str, program: Program) -> Entry:
         with _room():
             target = self._folders.place_entry(run_id, name)
             if program.text is not None:

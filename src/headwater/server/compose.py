@@ -224,6 +224,7 @@ class Platform:
             database,
             audit,
             policies,
+            access,
             tokens,
             queries,
             certificates,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 
+from headwater.errors import ErrorCode, error
+from headwater.governance.access import Access
 from headwater.governance.audit import AuditLog
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
@@ -24,7 +27,10 @@ from headwater.jobs.queue import Capacity
 from headwater.jobs.records import SESSION_PREFIX, RunRecords
 from headwater.jobs.service import JobService
 from headwater.jobs.spent import QueryBooks
+from headwater.model.principal import Identity
 from headwater.model.run import PYSPARK, PYTHON
+from headwater.model.statement import Session
+from headwater.query.location_files import LocationFiles
 from headwater.query.service import QueryService
 from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.home import Home
@@ -39,6 +45,7 @@ def compose_jobs(
     database: Database,
     audit: AuditLog,
     policies: PolicyStore,
+    access: Access,
     tokens: Tokens,
     queries: QueryService,
     certificates: Certificates,
@@ -68,7 +75,30 @@ def compose_jobs(
         capacity_of(settings),
     )
     stack.callback(driver.stop)
-    return JobService(records, folders, kinds, policies, settings, driver), driver
+    files = ProgramFiles(access, home.path, settings.entry_bytes)
+    return JobService(records, folders, kinds, policies, settings, driver, files), driver
+
+
+class ProgramFiles:
+    """Fetches programs from locations, for who may read them there."""
+
+    def __init__(self, access: Access, home: Path, most: int) -> None:
+        self._files = LocationFiles(access, (home,))
+        self._most = most
+
+    def __call__(self, identity: Identity, uri: str, target: Path) -> None:
+        """Copies the file to `target`; raises PERMISSION_DENIED without READ FILES."""
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            session = Session(identity, source="job")
+            names, _ = self._files.fetch(session, [uri], Path(folder), most=self._most)
+            found = Path(folder) / names[0]
+            if not found.is_file():
+                raise error(
+                    ErrorCode.INVALID_ARGUMENT,
+                    f"{uri[:200]} is not one file",
+                    hint="name the program's file",
+                )
+            found.rename(target)
 
 
 HOST = "host"

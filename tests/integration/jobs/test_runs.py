@@ -330,6 +330,30 @@ def test_an_uploaded_program_is_good_for_its_sender_once(of: Of) -> None:
     assert caught.value.code is ErrorCode.FILE_NOT_FOUND
 
 
+def test_a_program_on_a_location_needs_the_right_to_read_it(
+    lake: Server, of: Of, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text("print('from there')")
+    uri = f"file://{tmp_path}/main.py"
+    body = {"kind": "python", "program": {"uri": uri}}
+    grant = f"GRANT READ FILES ON LOCATION '{tmp_path}' TO USER ana"
+    done = lake.run("sql", grant)
+    assert done.returncode == 0, done.stderr
+    ana = of("ana")
+    run = ana.until(ana.connection.post("/api/v1/job-runs", body)["id"])
+    assert (run["state"], run["program"], ana.log(run["id"])) == ("SUCCESS", uri, "from there\n")
+    for jobs, program, code in (
+        (of("bob"), uri, ErrorCode.PERMISSION_DENIED),
+        (ana, f"file://{tmp_path}/none.py", ErrorCode.FILE_NOT_FOUND),
+        (ana, f"file://{lake.home}/token.key", ErrorCode.PERMISSION_DENIED),
+    ):
+        with pytest.raises(HeadwaterError) as caught:
+            jobs.connection.post(
+                "/api/v1/job-runs", {"kind": "python", "program": {"uri": program}}
+            )
+        assert caught.value.code is code
+
+
 def test_commands(lake: Server, tmp_path: Path) -> None:
     program = tmp_path / "hello.py"
     program.write_text("import sys; print('hello', sys.argv[1:])")
