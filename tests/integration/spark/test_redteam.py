@@ -99,6 +99,7 @@ def eyes(request: pytest.FixtureRequest, ellen: Any) -> Any:
     if request.param == "spark":
         request.getfixturevalue("real_spark")
     ellen.conf.set("headwater.engine", request.param)
+    ellen.conf.set("spark.sql.shuffle.partitions", "2")
     return ellen
 
 
