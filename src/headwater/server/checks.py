@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headwater.errors import HeadwaterError
+from headwater.runtimes.releases.definition import names as release_names
+from headwater.runtimes.releases.store import ReleaseStore
 from headwater.runtimes.sandbox.sandbox import level
 from headwater.server.parts import Parts
 from headwater.server.tls import expires_at
+from headwater.settings import Settings
 
 _ENGINE = ("duckdb", "duckdb-extension-avro", "duckdb-extension-httpfs", "duckdb-extension-iceberg")
 _LIBRARIES = ("pyarrow", "sqlglot", "sqlalchemy", "uvicorn", "starlette", "cryptography")
@@ -61,6 +64,7 @@ def installation() -> list[Check]:
             "run `make install` again",
         ),
         _sandbox(),
+        _releases(),
     ]
 
 
@@ -97,6 +101,14 @@ def _sandbox() -> Check:
         f"{found.kind}: {found.detail}",
         "user code is kept from restricted tables; install bubblewrap, or a kernel with Landlock",
     )
+
+
+def _releases() -> Check:
+    store = ReleaseStore(Settings().releases_path)
+    there = [name for name in release_names() if store.installed(name) is not None]
+    # Not a fault: a release is installed when it is first needed.
+    detail = ", ".join(there) if there else "none yet; `headwater release install sail` makes one"
+    return Check("releases", True, detail)
 
 
 def _running(parts: Parts) -> Iterator[Check]:

@@ -160,9 +160,14 @@ def test_a_release_is_installed_used_and_removed(lab):
     [status] = lab.store.list()
     assert status.installed == release
     assert status.last_used is not None
+    archive = lab.root / "archives" / f"{release.identity}-java.jsa"
+    archive.parent.mkdir()
+    archive.touch()
     assert lab.store.collect(1) == []
+    assert archive.exists()
     assert lab.store.collect(-1) == [f"tiny/{release.identity}"]
     assert lab.store.installed("tiny") is None
+    assert not archive.exists()
     assert not lab.store.remove("tiny")
 
 

@@ -122,7 +122,7 @@ class ReleaseStore:
                 away = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self._root))
                 folder.rename(away / "removed")
             self._remove_leftovers(name)
-        self._remove_unused_jars()
+        self._remove_unused()
         return there
 
     def collect(self, unused_days: float) -> Sequence[str]:
@@ -144,7 +144,7 @@ class ReleaseStore:
             used.unlink(missing_ok=True)
             removed.append(f"{name}/{identity}")
         if removed:
-            self._remove_unused_jars()
+            self._remove_unused()
         return removed
 
     def verify(self, name: str) -> Sequence[str]:
@@ -309,7 +309,12 @@ class ReleaseStore:
         for folder in self._root.glob(f".{name}.*/"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _remove_unused_jars(self) -> None:
+    def _remove_unused(self) -> None:
+        """Removes jars that no release links, and archives of classes of releases that are gone."""
+        for archive in self._root.glob("archives/*.jsa"):
+            identity = archive.name.partition("-")[0]
+            if not any(self._root.glob(f"*/{identity}/{_RECORD}")):
+                archive.unlink(missing_ok=True)
         for jar in self._root.glob("jars/*.jar"):
             with contextlib.suppress(OSError):
                 if jar.stat().st_nlink == 1:
