@@ -52,10 +52,17 @@ class Describer:
         """What kind of statement a text is; raises SYNTAX_ERROR, NOT_SUPPORTED."""
         return self._parts.plans.parse(text, session.dialect)
 
-    def describe(self, session: Session, text: str, parameters: Sequence[Any] = ()) -> Described:
+    def describe(
+        self,
+        session: Session,
+        text: str,
+        parameters: Sequence[Any] = (),
+        *,
+        proven_only: bool = False,
+    ) -> Described:
         """What a text is, and of a query its columns; raises what the query itself would."""
         session = with_properties(session)
-        statement = Statement(text, tuple(parameters))
+        statement = Statement(text, tuple(parameters), proven_only=proven_only)
         query = SubmittedQuery(f"describe_{secrets.token_hex(8)}", session, statement)
         work = parse(Work(self._parts, query, self._ticket, session, statement))
         parsed = work.parsed

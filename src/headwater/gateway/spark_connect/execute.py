@@ -94,14 +94,26 @@ class Execution:
                     relation.catalog, self._session, self._statement, self._columns_of
                 )
             )
-        elif kind in ("show_string", "html_string") and self._show(relation, kind):
             return
-        elif (text := self._tools.statements.text_of(relation, self._session)) is not None:
-            self._tools.statements.stream(text, self._session, self._operation)
-        elif (rows := self._local(relation)) is not None:
-            self._send(rows[1], rows[0])
-        else:
+        try:
+            done = self._here(relation, kind)
+        except AskSparkError:
+            done = False
+        if not done:
             self._elsewhere(plan)
+
+    def _here(self, relation: Any, kind: str) -> bool:
+        """Answers a relation without a user process; False when that cannot be."""
+        if kind in ("show_string", "html_string") and self._show(relation, kind):
+            return True
+        text = self._tools.statements.text_of(relation, self._session)
+        if text is not None:
+            self._tools.statements.stream(text, self._session, self._operation)
+            return True
+        rows = self._local(relation)
+        if rows is not None:
+            self._send(rows[1], rows[0])
+        return rows is not None
 
     def _show(self, relation: Any, kind: str) -> bool:
         """Answers `show` of a query of the system engine; False for any other."""

@@ -6,12 +6,13 @@ thing in Spark; it is then a statement like that of any other client.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -49,9 +50,28 @@ _PART = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
 _LACKING = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.FUNCTION_NOT_FOUND})
 """What another engine may know: Spark has more functions and clauses."""
 
+_UTC = ("UTC", "ETC/UTC", "GMT", "Z")
 _PROGRESS_SECONDS = 2.0
 _WAIT_SECONDS = 1.0
 _SCHEMAS_KEPT = 256
+
+
+class AskSparkError(Exception):
+    """A number left the engine's range, where Spark's may be wider: Spark's word counts."""
+
+
+@contextlib.contextmanager
+def _asking(nothing_sent: Callable[[], bool]) -> Iterator[None]:
+    try:
+        yield
+    except HeadwaterError as failure:
+        if failure.code is not ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE or not nothing_sent():
+            raise
+        raise AskSparkError from failure
+    except SparkFailure as failure:
+        if failure.error_class != "ARITHMETIC_OVERFLOW" or not nothing_sent():
+            raise
+        raise AskSparkError from failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +129,10 @@ class Statements:
         if text is None:
             return None
         try:
-            described = self.describe(text, session)
+            proven_only = text.source is not None
+            described = self.describe(text, session, proven_only=proven_only)
+            if proven_only and _depends_on_zone(described, text, session):
+                return None
             return replace(text, schema=self._schema_of(text, session, described))
         except HeadwaterError as failure:
             if failure.code in _LACKING:
@@ -194,9 +217,16 @@ class Statements:
         query.discard()
         return "== Physical Plan ==\n" + "\n".join(map(str, rows.column(0).to_pylist())) + "\n"
 
-    def describe(self, text: Text, session: SparkSession) -> Described:
-        """The kind of a statement and its columns; raises what the statement itself would."""
-        return self._describer.describe(session.statements(), text.sql, text.parameters)
+    def describe(
+        self, text: Text, session: SparkSession, *, proven_only: bool = False
+    ) -> Described:
+        """The kind of a statement and its columns; raises what the statement itself would.
+
+        `proven_only`: NOT_SUPPORTED unless the answer is proven to be Spark's.
+        """
+        return self._describer.describe(
+            session.statements(), text.sql, text.parameters, proven_only=proven_only
+        )
 
     def schema(self, text: Text, session: SparkSession) -> Any:
         """The Spark schema of a query's result."""
@@ -221,7 +251,16 @@ class Statements:
         assert isinstance(described.parsed, Query), "a text with a source is a query"
         if is_plain(described.parsed.tree):
             return self._known_schema(described)
-        return self._oracle.schema(text.source, session, described)
+        told = self._oracle.schema(text.source, session, described)
+        known = self._known_schema(described)
+        if known is not None:
+            # Sail sizes the quotient of two decimals by rules of its own; ours are Spark's.
+            for field, ours in zip(told.struct.fields, known.struct.fields, strict=True):
+                if {field.data_type.WhichOneof("kind"), ours.data_type.WhichOneof("kind")} == {
+                    "decimal"
+                }:
+                    field.data_type.CopyFrom(ours.data_type)
+        return told
 
     def _known_schema(self, described: Described) -> Any:
         if any(kind is None for _, kind in described.output):
@@ -239,25 +278,29 @@ class Statements:
     # --- running --------------------------------------------------------------------------------
 
     def stream(self, text: Text, session: SparkSession, operation: Operation) -> None:
-        """Runs a query and sends its schema and rows."""
+        """Runs a query and sends its schema and rows; raises AskSparkError with nothing sent."""
         schema = self.schema(text, session)
         target = arrow_schema(schema, session.conf.time_zone)
-        operation.emit(schema_response(schema, self._pb))
         sent = 0
-        for page, query in self._pages(text, session, operation):
-            for message, rows in batch_responses(page, target, sent):
-                operation.emit(message, waiting=partial(query.page, 0))
-                sent += rows
+        with _asking(lambda: sent == 0):
+            for page, query in self._pages(text, session, operation):
+                for message, rows in batch_responses(page, target, sent):
+                    if sent == 0:
+                        operation.emit(schema_response(schema, self._pb))
+                    sent += rows
+                    operation.emit(message, waiting=partial(query.page, 0))
         if sent == 0:
+            operation.emit(schema_response(schema, self._pb))
             for message, _ in batch_responses(empty_batch(target), target, 0):
                 operation.emit(message)
 
     def rows(self, text: Text, session: SparkSession, operation: Operation) -> tuple[Any, pa.Table]:
-        """The schema and all rows of a query that has few."""
+        """The schema and all rows of a query that has few; raises AskSparkError."""
         schema = self.schema(text, session)
         target = arrow_schema(schema, session.conf.time_zone)
-        pages = [page for page, _ in self._pages(text, session, operation)]
-        return schema, pa.Table.from_batches([conform(page, target) for page in pages], target)
+        with _asking(lambda: True):
+            pages = [page for page, _ in self._pages(text, session, operation)]
+            return schema, pa.Table.from_batches([conform(page, target) for page in pages], target)
 
     def command(
         self, text: Text, session: SparkSession, operation: Operation
@@ -337,6 +380,16 @@ class Statements:
         )
         encoded: bytes = progress.SerializeToString()
         return encoded
+
+
+def _depends_on_zone(described: Described, text: Text, session: SparkSession) -> bool:
+    """True when the session's time zone may matter: answers are compared with Spark's in UTC."""
+    if session.conf.time_zone.upper() in _UTC:
+        return False
+    instants = ("timestamptz", "timestamptz_ns")
+    return "timestamp" in text.sql.lower() or any(
+        column.type in instants for scan in described.scans for column in scan.columns
+    )
 
 
 def only_catalog(tree: exp.Expr, session: SparkSession) -> bool:
