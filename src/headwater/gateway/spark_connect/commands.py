@@ -59,51 +59,28 @@ def _pairs(pairs: list[tuple[str, str]]) -> pa.Table:
 
 
 def spark_rows(parsed: ParsedStatement, rows: pa.Table | None, session: SparkSession) -> pa.Table:
-    """A statement's rows in the columns that Spark gives them."""
+    """A statement's rows in the columns that Spark gives them, temporary views among the tables."""
     if isinstance(parsed, Explain) and rows is not None:
         return rows.rename_columns(["plan"])
     if not isinstance(parsed, Show) or rows is None:
         return pa.table({})
-    names = [str(name) for name in rows.column(0).to_pylist()] if rows.num_columns else []
-    schema = ".".join(parsed.name.parts) if parsed.name else session.schema
-    match parsed.what:
-        case "tables" | "views":
-            title = "tableName" if parsed.what == "tables" else "viewName"
-            return _named(title, schema, names, session)
-        case "schemas":
-            shown = [name for name in names if name != "information_schema"]
-            return text_table(("namespace",), [(name,) for name in shown])
-        case "catalogs":
-            return text_table(("catalog",), [(name,) for name in names])
-        case "functions":
-            return text_table(("function",), [(name,) for name in names])
-        case "create_table" | "create_view" | "create_schema":
-            return rows.rename_columns(["createtab_stmt"])
-        case "properties":
-            return rows.select([0, 1]).rename_columns(["key", "value"])
-        case "columns":
-            comments = [comment or None for comment in rows.column(3).to_pylist()]
-            return pa.table(
-                {
-                    "col_name": rows.column(0),
-                    "data_type": rows.column(1).cast(pa.string()),
-                    "comment": pa.array(comments, pa.string()),
-                }
-            )
+    if parsed.what in ("tables", "views") and rows.num_columns == len(_TABLE_TYPES):
+        return _with_views(rows, session)
+    if parsed.what == "functions":
+        return text_table(("function",), [(str(name),) for name in rows.column(0).to_pylist()])
     return rows
 
 
-def _named(title: str, schema: str, names: list[str], session: SparkSession) -> pa.Table:
+_TABLE_TYPES = (pa.string(), pa.string(), pa.bool_())
+
+
+def _with_views(rows: pa.Table, session: SparkSession) -> pa.Table:
     own = [view.name for view in session.views.values() if not view.is_global]
-    spaces = [*(schema for _ in names), *("" for _ in own)]
-    temporary = [*(False for _ in names), *(True for _ in own)]
-    return pa.table(
-        {
-            "namespace": pa.array(spaces, pa.string()),
-            title: pa.array([*names, *own], pa.string()),
-            "isTemporary": pa.array(temporary, pa.bool_()),
-        }
-    )
+    schema = pa.schema(list(zip(rows.column_names, _TABLE_TYPES, strict=True)))
+    spaces = pa.array([""] * len(own), pa.string())
+    names, temporary = pa.array(own, pa.string()), pa.array([True] * len(own), pa.bool_())
+    added = pa.Table.from_arrays([spaces, names, temporary], schema=schema)
+    return pa.concat_tables([rows.cast(schema), added])
 
 
 def text_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> pa.Table:

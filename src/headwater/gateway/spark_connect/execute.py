@@ -28,7 +28,7 @@ from headwater.gateway.spark_connect.local import local_rows
 from headwater.gateway.spark_connect.operations import Abandoned, Operation, canceled, response
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.show import html_string, show_string
-from headwater.gateway.spark_connect.statements import Text
+from headwater.gateway.spark_connect.statements import AskSparkError, Text
 from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.types import arrow_schema, simple_string, spark_schema
 from headwater.sql.statements import Query
