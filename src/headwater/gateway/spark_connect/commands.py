@@ -76,7 +76,8 @@ _TABLE_TYPES = (pa.string(), pa.string(), pa.bool_())
 
 def _with_views(rows: pa.Table, session: SparkSession) -> pa.Table:
     own = [view.name for view in session.views.values() if not view.is_global]
-    schema = pa.schema(list(zip(rows.column_names, _TABLE_TYPES, strict=True)))
+    named = zip(rows.column_names, _TABLE_TYPES, strict=True)
+    schema = pa.schema([pa.field(name, kind) for name, kind in named])
     spaces = pa.array([""] * len(own), pa.string())
     names, temporary = pa.array(own, pa.string()), pa.array([True] * len(own), pa.bool_())
     added = pa.Table.from_arrays([spaces, names, temporary], schema=schema)
