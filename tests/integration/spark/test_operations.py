@@ -14,9 +14,15 @@ from pyspark.sql.connect import proto
 
 from headwater.gateway.spark_connect.protocol import SERVICE
 
-_NUMBERS = "SELECT explode(sequence(0, 999)) AS a"
+# What the system engine answers as Spark does, so that it answers here: no explode, no sequence.
+_DIGITS = "(VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9))"
+_NUMBERS = (
+    f"SELECT a.d * 100 + b.d * 10 + c.d AS a FROM {_DIGITS} AS a(d) "
+    f"CROSS JOIN {_DIGITS} AS b(d) CROSS JOIN {_DIGITS} AS c(d)"
+)
 MANY = (
-    f"SELECT x.a * 1000 + y.a AS n, 'row number ' || (x.a * 1000 + y.a) AS t "
+    "SELECT x.a * 1000 + y.a AS n, "
+    "concat('row number ', CAST(x.a * 1000 + y.a AS STRING)) AS t "
     f"FROM ({_NUMBERS}) x CROSS JOIN ({_NUMBERS}) y"
 )
 """A million rows."""
