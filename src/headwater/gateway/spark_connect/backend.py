@@ -63,11 +63,13 @@ class Backend:
         call = self._call("ReleaseSession").future(request.SerializeToString(), timeout=5)
         call.add_done_callback(lambda _done: self._channel.close())
 
-    def unary(self, method: str, request: Any, answer: Any) -> Any:
+    def unary(
+        self, method: str, request: Any, answer: Any, *, seconds: float = _SHORT_SECONDS
+    ) -> Any:
         """Makes a call; `request` gets the session's ids. Raises SparkFailure."""
         self._sign(request)
         try:
-            raw = self._call(method)(request.SerializeToString(), timeout=_SHORT_SECONDS)
+            raw = self._call(method)(request.SerializeToString(), timeout=seconds)
         except self._grpc.RpcError as exc:
             raise self._failure(exc) from exc
         return answer.FromString(raw)
@@ -160,7 +162,8 @@ class Backend:
                 return self._told(value, exc)
         code = exc.code()
         text = exc.details() or str(code)
-        if code is self._grpc.StatusCode.UNAVAILABLE:
+        silent = (self._grpc.StatusCode.UNAVAILABLE, self._grpc.StatusCode.DEADLINE_EXCEEDED)
+        if code in silent:
             return engine_failure("the process that runs your code does not answer")
         if code is self._grpc.StatusCode.CANCELLED:
             return SparkFailure("[OPERATION_CANCELED] canceled", error_class="OPERATION_CANCELED")

@@ -42,6 +42,7 @@ from headwater.query.staging import ProcessStager
 log = logging.getLogger(__name__)
 
 _LEARNED = 512
+_ANALYSIS_SECONDS = 10.0
 
 StagerOf = Callable[[UserEngine], ProcessStager]
 """Makes what puts tables into a process's inbox."""
@@ -225,13 +226,32 @@ class Elsewhere:
         return found[-1]
 
     def analyze_on_sail(self, request: Any, stager: plans.Stager) -> Any:
-        """What Sail alone says of a plan, over tables that `stager` makes up."""
+        """What Sail alone says of a plan, over tables that `stager` makes up.
+
+        A process that does not answer, busy with what nobody waits for any more, is replaced once.
+        """
+        try:
+            return self._ask_sail(request, stager)
+        except SparkFailure as failure:
+            if failure.error_class != "ENGINE_FAILED":
+                raise
+            log.warning("a Sail process did not answer and is replaced")
+        self._side.engines.discard(self._session.identity, SAIL)
+        return self._ask_sail(request, stager)
+
+    def _ask_sail(self, request: Any, stager: plans.Stager) -> Any:
         with self._using(SAIL) as use:
-            rewritten = plans.rewrite_analysis(request, self._context(stager))
+            asked = type(request).FromString(request.SerializeToString())
+            rewritten = plans.rewrite_analysis(asked, self._context(stager))
             if rewritten.request is None:
                 raise unsupported("nothing is to be asked of Sail")
             use.mirror.create_views(use, rewritten.views)
-            return use.backend.unary("AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse)
+            return use.backend.unary(
+                "AnalyzePlan",
+                rewritten.request,
+                self._pb.AnalyzePlanResponse,
+                seconds=_ANALYSIS_SECONDS,
+            )
 
     # --- engines --------------------------------------------------------------------------------
 
