@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.ids import now_ms, uuid7
@@ -290,12 +290,16 @@ class AuditLog:
         return ChainHead(row.sequence, row.hash) if row else ChainHead(0, GENESIS)
 
     def verify(self, noted: ChainHead | None = None) -> Verification:
-        """Recomputes the whole chain; `noted` is a head seen earlier that must still be in it."""
+        """Recomputes the whole chain; `noted` is a head seen earlier that must still be in it.
+
+        Events that are added meanwhile are left for the next time.
+        """
         if noted is not None and noted.sequence == 0:
             noted = None
         self.flush()
+        head, last = self._end()
         previous, count = GENESIS, 0
-        for row in self._rows():
+        for row in self._rows(head.sequence):
             count += 1
             problem = None
             if row["sequence"] != count:
@@ -307,22 +311,30 @@ class AuditLog:
             elif noted is not None and noted.sequence == count and noted.hash != row["hash"]:
                 problem = f"event {count} is not the one whose hash was noted"
             if problem is not None:
-                return Verification(count, self.head(), problem)
+                return Verification(count, head, problem)
             previous = row["hash"]
-        head = self.head()
         problem = None
-        if (head.sequence, head.hash) != (count, previous):
-            problem = f"the chain ends at event {count}, its head says {head.sequence}"
+        if (head.sequence, head.hash, head.sequence) != (count, previous, last):
+            problem = f"the chain ends at event {last}, its head says {head.sequence}"
         elif noted is not None and noted.sequence > count:
             problem = f"events after {count} were cut off: event {noted.sequence} was noted"
         return Verification(count, head, problem)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _end(self) -> tuple[ChainHead, int]:
+        """The head and the last event's place at one moment."""
+        last = select(func.max(audit_event.c.sequence)).scalar_subquery()
+        with self._database.read() as connection:
+            row = connection.execute(select(audit_head, last.label("last"))).one_or_none()
+            if row is None:
+                return ChainHead(0, GENESIS), connection.execute(select(last)).scalar_one() or 0
+        return ChainHead(row.sequence, row.hash), row.last or 0
+
+    def _rows(self, until: int) -> Iterator[dict[str, Any]]:
         last = 0
         while True:
             page = (
                 select(audit_event)
-                .where(audit_event.c.sequence > last)
+                .where(audit_event.c.sequence > last, audit_event.c.sequence <= until)
                 .order_by(audit_event.c.sequence)
                 .limit(_BATCH)
             )
