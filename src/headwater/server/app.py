@@ -1,4 +1,4 @@
-"""The one ASGI application: the JSON API and the gateways behind the guard."""
+"""The one ASGI application: the JSON API, the gateways and the studio, behind the guard."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import ipaddress
 from collections.abc import Sequence
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 import headwater
+from headwater.server import studio
 from headwater.server.api import (
     catalog,
     governance,
@@ -20,6 +21,7 @@ from headwater.server.api import (
     loads,
     maintenance,
     problems,
+    session,
     statements,
 )
 from headwater.server.api.context import caller, json_only
@@ -29,11 +31,11 @@ from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
-_ROUTERS = (statements, catalog, loads, jobs, governance, identity, health, maintenance)
+_ROUTERS = (statements, catalog, loads, jobs, governance, identity, session, health, maintenance)
 
 
-def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
-    """The application that serves these parts; `gateways` are the other protocols' routes."""
+def make_api(gateways: Sequence[BaseRoute] = ()) -> FastAPI:
+    """The JSON API without anything to serve yet: what its OpenAPI document describes."""
     app = FastAPI(
         title="Headwater",
         version=headwater.__version__,
@@ -45,12 +47,18 @@ def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
         dependencies=[Depends(json_only)],
         responses=problems.PROBLEMS,
     )
-    app.state.parts = parts
     problems.install(app)
     # Routes are tried in their order, and the gateways' are asked for most.
     app.router.routes.extend(gateways)
     for module in _ROUTERS:
         app.include_router(module.router, prefix="/api/v1")
+    return app
+
+
+def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
+    """The application that serves these parts; `gateways` are the other protocols' routes."""
+    app = make_api(gateways)
+    app.state.parts = parts
 
     @app.get("/api/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
@@ -71,10 +79,7 @@ def make_app(parts: Parts, gateways: Sequence[BaseRoute]) -> ASGIApp:
         metrics.statements_queued.set(parts.queries.queued)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
-    @app.get("/", include_in_schema=False)
-    def root() -> PlainTextResponse:
-        """Says what answers here."""
-        return PlainTextResponse(f"Headwater {headwater.__version__}. API: /api/docs\n")
+    app.router.routes.extend(studio.routes())
 
     hosts = list(parts.settings.allowed_hosts)
     if not is_loopback(parts.settings.host) and not _is_any(parts.settings.host):

@@ -20,11 +20,11 @@ _SAMPLES_SECONDS = 30.0
 _log = log("server")
 
 
-def run(settings: Settings, *, quiet: bool, allow_remote: bool) -> None:
+def run(settings: Settings, *, quiet: bool, allow_remote: bool, studio_link: bool = False) -> None:
     """Serves until SIGINT or SIGTERM; a second one ends the process at once.
 
     Prints `READY url token=…` when it answers, with the sample lake loaded if that takes less than
-    half a minute.
+    half a minute; with `studio_link` also the link by which a browser opens the studio, logged in.
     """
     if not allow_remote and not is_loopback(settings.host):
         raise error(
@@ -46,6 +46,9 @@ def run(settings: Settings, *, quiet: bool, allow_remote: bool) -> None:
         if not stop.asked:
             url = platform.url if is_loopback(settings.host) else platform.https_url
             sys.stdout.write(f"READY {url} token={platform.token}\n")
+            if studio_link:
+                # After the #: browsers send that part to nobody.
+                sys.stdout.write(f"Studio  {url}/#token={platform.token}\n")
             sys.stdout.flush()
             # What the start made stays: looking through it again and again finds nothing to free.
             gc.collect()
