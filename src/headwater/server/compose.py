@@ -195,6 +195,7 @@ class Platform:
         stack.callback(database.close)
         database.ping()
         migrate(database)
+        database.reserve_log()
         storage = open_storage(settings, home.path)
         stack.callback(storage.close)
         audit = AuditLog(database)

@@ -21,6 +21,10 @@ from headwater.store.prepared import Prepared
 T = TypeVar("T")
 
 _BUSY_SECONDS = 30.0
+_CACHE = -16384
+_LOG_BYTES = 4_300_000
+"""SQLite empties the log after 1,000 pages of 4 KiB, a little later with a large transaction."""
+
 _CONNECT_ATTEMPTS = 3
 _SERIALIZATION_FAILURES = {"40001", "40P01"}
 
@@ -41,6 +45,28 @@ class Database:
         self.engine = _engine(self.url, self.is_sqlite)
         self._readers: deque[sqlite3.Connection] = deque()
         self._before_close: list[Callable[[], None]] = []
+
+    def reserve_log(self) -> None:
+        """Gives SQLite's write-ahead log the size that it grows to; call once at the start.
+
+        A commit that makes a file longer waits for the file system's journal, and with it for the
+        writes of everybody else: 3 ms at the median on a busy disk, 0.1 ms once the log has its
+        size. Pages that a rolled-back transaction spills lengthen the log and change nothing else.
+        """
+        if not self.is_sqlite:
+            return
+        with _translated():
+            reader = self._new_reader()
+            reader.execute("PRAGMA cache_size=10")
+            reader.execute("BEGIN IMMEDIATE")
+            try:
+                reader.execute("CREATE TABLE reserved (content)")
+                reader.execute("INSERT INTO reserved VALUES (zeroblob(?))", [_LOG_BYTES])
+            finally:
+                reader.execute("ROLLBACK")
+            reader.execute(f"PRAGMA cache_size={_CACHE}")
+        # SQLite removes the log when the last connection closes: this one stays.
+        self._readers.append(reader)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -151,7 +177,7 @@ def _engine(url: sqlalchemy.URL, is_sqlite: bool) -> sqlalchemy.Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-16384",
+            f"cache_size={_CACHE}",
         ):
             dbapi.execute(f"PRAGMA {pragma}")
 

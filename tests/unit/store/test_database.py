@@ -73,6 +73,25 @@ def test_migrations_make_exactly_the_declared_tables(database: Database) -> None
         assert compare_metadata(context, metadata) == []
 
 
+def test_the_log_has_its_size_before_it_is_needed_and_nothing_else_changes(tmp_path: Path) -> None:
+    file = tmp_path / "metastore.db"
+    database = Database(f"sqlite:///{file}")
+    migrate(database)
+    size = file.stat().st_size
+    database.reserve_log()
+    log = tmp_path / "metastore.db-wal"
+    reserved = log.stat().st_size
+    assert reserved > 4_000_000
+    for number in range(50):
+        with database.write() as connection:
+            set_setting(connection, "name", str(number))
+    assert log.stat().st_size == reserved
+    assert file.stat().st_size == size
+    with database.read() as connection:
+        assert sqlalchemy.inspect(connection).has_table("reserved") is False
+    database.close()
+
+
 def test_a_newer_metastore_is_refused_and_left_alone(database: Database) -> None:
     with database.write() as connection:
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999'"))
