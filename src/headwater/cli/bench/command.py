@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headwater.cli.bench import catalog, report, spark, spark_writes, tpch
+from headwater.cli.bench import catalog, report, spark, spark_latency, spark_writes, tpch
 from headwater.cli.bench.lake import DuckDBSide, TrinoSide, load_tpch, running_server
 
 app = typer.Typer(add_completion=False)
@@ -133,13 +133,24 @@ def _spark(suite: SparkSuite, scale: float, runs: int) -> dict[str, Any]:
     }
     with running_server() as server:
         if suite is SparkSuite.LATENCY:
-            seen = spark_writes.latency(server, 20 * runs)
+            seen = spark_latency.latency(server, 20 * runs)
             cold, warm = seen["first_result_seconds_cold"], seen["first_result_seconds_warm"]
             return result | {
                 "title": "PySpark on Headwater: latency",
                 "bars": [
                     report.bar("first result of a fresh client, cold", 6, cold, unit=" s"),
                     report.bar("first result of a fresh client, warm", 3, warm, unit=" s"),
+                    report.bar(
+                        "gateway's share of a small query, median",
+                        8,
+                        seen["gateway_milliseconds"],
+                        unit=" ms",
+                    ),
+                    report.bar(
+                        "1 GiB of Arrow, time against a bare Sail's",
+                        1.1,
+                        seen["large_result_ratio"],
+                    ),
                 ],
                 "measured": seen,
             }

@@ -60,21 +60,23 @@ def markdown(result: dict[str, Any]) -> str:
     for title, table in result["tables"].items():
         lines += ["", f"## {title}", ""]
         sides = table["sides"]
+        engines = any(row.get("engine") for row in table["queries"].values())
         lines.append(
             f"| query | {sides[0]} s | {sides[1]} s | ratio | {sides[0]} CPU s | {sides[1]} CPU s |"
+            + (" engine |" if engines else "")
         )
-        lines.append("|---|---|---|---|---|---|")
+        lines.append("|---|---|---|---|---|---|" + ("---|" if engines else ""))
         for name, row in table["queries"].items():
             different = "" if row["rows_equal"] is not False else " (answers differ)"
             wall, cpu = row["seconds"], row["cpu_seconds"]
             lines.append(
                 f"| {name}{different} | {wall[0]:.3f} | {wall[1]:.3f} | {row['ratio']:.2f} "
-                f"| {cpu[0]:.2f} | {cpu[1]:.2f} |"
+                f"| {cpu[0]:.2f} | {cpu[1]:.2f} |" + (f" {row['engine']} |" if engines else "")
             )
         total, cpu = table["total_seconds"], table["total_cpu_seconds"]
         lines.append(
             f"| **total** | {total[0]:.3f} | {total[1]:.3f} | **{table['total_ratio']:.2f}** "
-            f"| {cpu[0]:.2f} | {cpu[1]:.2f} |"
+            f"| {cpu[0]:.2f} | {cpu[1]:.2f} |" + (" |" if engines else "")
         )
         lines.append(f"\nGeometric mean of the ratios: {table['geometric_mean_ratio']:.2f}.")
         lines += _extras(table)

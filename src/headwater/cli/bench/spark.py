@@ -55,7 +55,7 @@ class Sides:
     """One PySpark program on each side of the comparison, over one server."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._folder = tempfile.TemporaryDirectory(prefix="headwater-spark-")
         client, spark = release(server, CLIENT_RELEASE), release(server, SPARK_RELEASE)
         remote = connect_url(server)
@@ -104,6 +104,7 @@ def compare(
 ) -> dict[str, Any]:
     """Runs each text on both sides in turn, one warm-up of each first."""
     rows: dict[str, dict[str, Any]] = {}
+    used = engines_used(sides.server)
     for name, sql in queries.items():
         progress(f"query {name}")
         walls: dict[str, list[float]] = {"ours": [], "spark": []}
@@ -119,7 +120,14 @@ def compare(
                     walls[key].append(answer["seconds"])
                     cpus[key].append(cpu)
         rows[name] = row(walls, cpus, difference(answers["ours"], answers["spark"]))
+        rows[name]["engine"], used = _more(used, engines_used(sides.server))
     return summary(rows)
+
+
+def _more(before: Mapping[str, int], after: dict[str, int]) -> tuple[str, dict[str, int]]:
+    """The engines that ran statements between two counts, and the later count."""
+    ran = (name for name in sorted(after) if name != "none" and after[name] > before.get(name, 0))
+    return ", ".join(ran), after
 
 
 def difference(

@@ -1,22 +1,12 @@
-"""Iceberg writes and small-query latency: PySpark on Headwater against open-source Spark."""
+"""Iceberg writes: PySpark on Headwater against open-source Spark."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 from headwater.cli.bench.lake import Server, load_tpch
-from headwater.cli.bench.spark import (
-    CLIENT_RELEASE,
-    Sides,
-    connect_url,
-    difference,
-    interpreter,
-    release,
-    row,
-    summary,
-)
+from headwater.cli.bench.spark import Sides, difference, row, summary
 from headwater.cli.bench.spark_sides import SparkSide
 from headwater.errors import ErrorCode, error
 
@@ -88,28 +78,6 @@ def _write(sides: Sides, name: str, statements: tuple[str, ...], runs: int) -> d
             answers[key] = answer
         differs = differs or difference(answers["ours"], answers["spark"], types=False)
     return row(walls, cpus, differs)
-
-
-def latency(server: Server, runs: int) -> dict[str, Any]:
-    """Seconds to a fresh client's first result (cold, then warm) and of a small query."""
-    client = release(server, CLIENT_RELEASE)
-    authority = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": server.ready["ca_cert"]}
-    first: list[float] = []
-    small: list[float] = []
-    frame: list[float] = []
-    for _ in range(4):
-        with SparkSide(
-            interpreter(client), {"remote": connect_url(server)}, environment=authority
-        ) as side:
-            first.append(round(side.greeting["first"], 3))
-            small += [side.run("SELECT 1")[0]["seconds"] * 1000 for _ in range(runs)]
-            frame += [side.run("SELECT 1", frame=True)[0]["seconds"] * 1000 for _ in range(runs)]
-    return {
-        "first_result_seconds_cold": first[0],
-        "first_result_seconds_warm": statistics.median(first[1:]),
-        "select_1_milliseconds": round(statistics.median(small), 2),
-        "data_frame_milliseconds": round(statistics.median(frame), 2),
-    }
 
 
 def _must(side: SparkSide, sql: str) -> None:
