@@ -18,7 +18,7 @@ from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import ObjectKind, TableEntry
 from headwater.catalog.maintenance import reachable_files, statistics_files
 from headwater.errors import ErrorCode, HeadwaterError
-from headwater.storage.fileio import FileInfo
+from headwater.storage.fileio import FileInfo, canonical
 
 GRACE_MS = 3 * 24 * 3600 * 1000
 """Default age, in milliseconds, from which an unreferenced file counts as orphaned: three days."""
@@ -109,12 +109,16 @@ class Sweeper:
         return table.metadata["location"], table.metadata, table.metadata_location
 
     def _references(self, metadata: Mapping[str, Any], current: str) -> set[str]:
-        """Every file that a table or view may still need, older metadata files among them."""
+        """Every file that a table or view may still need, older metadata files among them.
+
+        As the storage lists them, whatever their writers wrote.
+        """
         found = {current}
         found |= {item["metadata-file"] for item in metadata.get("metadata-log") or ()}
         for uris in statistics_files(metadata).values():
             found.update(uris)
-        return found | reachable_files(self._warehouse.io, metadata.get("snapshots") or ())
+        found |= reachable_files(self._warehouse.io, metadata.get("snapshots") or ())
+        return {canonical(uri) for uri in found}
 
     def _by_location(
         self, files: list[FileInfo], locations: set[str]

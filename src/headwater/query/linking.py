@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from headwater.catalog.manifests import Content, live_entries
 from headwater.catalog.schema import snapshot_by_id
 from headwater.model.scan import EnforcementLevel, GovernedScan
-from headwater.storage.fileio import FileIO
+from headwater.storage.fileio import FileIO, canonical
 
 _MOST_FILES = 20_000
 _PLAIN: dict[str, pa.DataType] = {
@@ -80,11 +80,11 @@ def linkable_files(
         if (
             entry.content is not Content.DATA
             or str(entry.file.get("file_format")).upper() != "PARQUET"
-            or not entry.path.startswith("file:///")
+            or not canonical(entry.path).startswith("file:///")
             or len(found) >= _MOST_FILES
         ):
             return None
-        path = Path(entry.path.removeprefix("file://"))
+        path = Path(canonical(entry.path).removeprefix("file://"))
         if not os.path.realpath(path).startswith(folder + os.sep) or not _holds(path, wanted):
             return None
         found.append(path)

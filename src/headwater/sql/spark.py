@@ -161,7 +161,11 @@ def _operand(node: exp.Expr) -> str:
         return "*"
     if isinstance(node, exp.If):
         return f"if {family(node.args['true'].type)}"
-    if isinstance(node, exp.Interval | exp.WindowSpec | exp.Order | exp.Ordered | exp.Lambda):
+    if isinstance(node, exp.Interval):
+        # A date and days are a date, a date and hours an instant: one may differ, not the other.
+        unit = "" if node.unit is None else node.unit.name
+        return f"interval {unit.lower().rstrip('s')}".rstrip()
+    if isinstance(node, exp.WindowSpec | exp.Order | exp.Ordered | exp.Lambda):
         return type(node).__name__.lower()
     if isinstance(node, exp.Tuple):
         return "row"

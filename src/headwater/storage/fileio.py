@@ -168,6 +168,7 @@ class LocalFileIO:
 
     def _path(self, uri: str) -> Path:
         """The path that a URI names, once it is sure to lie below the root, links resolved."""
+        uri = canonical(uri)
         text = uri.removeprefix(FILE_SCHEME)
         if not uri.startswith(FILE_SCHEME) or "\0" in text:
             raise outside(uri)
@@ -179,6 +180,17 @@ class LocalFileIO:
         if not _below(os.path.realpath(normal), self._real_root):
             raise outside(uri)
         return Path(normal)
+
+
+def canonical(uri: str) -> str:
+    """A file's URI as we write it; Hadoop's `Path`, so Spark and Flink, write `file:/a` for ours.
+
+    For comparing and opening. Metadata keeps what its writer wrote: position deletes name their
+    data files by the same text.
+    """
+    if uri.startswith("file:/") and not uri.startswith("file://"):
+        return FILE_SCHEME + uri.removeprefix("file:")
+    return uri
 
 
 def outside(uri: str) -> HeadwaterError:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headwater.errors import ErrorCode, HeadwaterError, error
-from headwater.storage.fileio import FileIO, outside
+from headwater.storage.fileio import FileIO, canonical, outside
 
 PATH_PROPERTIES = (
     "write.data.path",
@@ -75,11 +75,12 @@ class Warehouse:
         For files that writers name (data files, manifests, statistics): their names may hold any
         printable character, as partition values do, since nobody matches them as a pattern.
         """
-        inner = uri[len(location) + 1 :] if isinstance(uri, str) else ""
+        named = canonical(uri) if isinstance(uri, str) else ""
+        inner = named[len(location) + 1 :]
         if (
             not isinstance(uri, str)
             or len(uri) > 4 * _LONGEST
-            or not uri.startswith(location + "/")
+            or not named.startswith(location + "/")
             or "\\" in inner
             or not inner.isprintable()
             or any(segment in ("", ".", "..") for segment in inner.split("/"))

@@ -42,8 +42,8 @@ def plain(value: Any) -> Any:
 def run(spark: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Runs one statement to its last row; the time is from the text to the Arrow table.
 
-    With `frame`, a data frame of that many rows (of eight 8-byte columns when there are many), which
-    no SQL text describes, takes the statement's place.
+    With `frame`, a data frame of that many rows takes the statement's place: no SQL text describes
+    it. Many rows have eight columns of 8 bytes.
     """
     started = time.perf_counter()
     count = request.get("frame", 0)

@@ -65,8 +65,8 @@ class SparkSide:
     def run(self, sql: str, *, rows: bool = False, frame: int = 0) -> tuple[dict[str, Any], float]:
         """The program's answer to one statement, and the CPU seconds both processes used for it.
 
-        `seconds` is the client's wall time from the text to the whole result as Arrow. With `frame`,
-        a data frame of that many rows takes the text's place.
+        `seconds` is the client's wall time from the text to the whole result as Arrow. With
+        `frame`, a data frame of that many rows takes the text's place.
         """
         before = self.cpu_seconds()
         answer = self._ask({"sql": sql, "rows": rows, "frame": frame})
