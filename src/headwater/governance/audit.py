@@ -256,11 +256,16 @@ class AuditLog:
         kind: str | None = None,
         outcome: str | None = None,
         request_id: str | None = None,
+        contains: str = "",
         since_ms: int | None = None,
+        until_ms: int | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> list[AuditEvent]:
-        """Events that match every given filter, newest first; `before` pages by sequence."""
+        """Events that match every given filter, newest first; `before` pages by sequence.
+
+        `contains` is text anywhere in their facts, whatever its case; that reads every event.
+        """
         wanted = select(audit_event).order_by(audit_event.c.sequence.desc()).limit(limit)
         for column, value in (
             (audit_event.c.principal, principal),
@@ -271,8 +276,14 @@ class AuditLog:
         ):
             if value is not None:
                 wanted = wanted.where(column == value)
+        if contains:
+            # As it stands in the body: with what JSON escapes escaped.
+            text = json.dumps(contains)[1:-1]
+            wanted = wanted.where(audit_event.c.body.icontains(text, autoescape=True))
         if since_ms is not None:
             wanted = wanted.where(audit_event.c.time_ms >= since_ms)
+        if until_ms is not None:
+            wanted = wanted.where(audit_event.c.time_ms < until_ms)
         if before is not None:
             wanted = wanted.where(audit_event.c.sequence < before)
         self.flush()
@@ -326,7 +337,8 @@ class AuditLog:
         with self._database.read() as connection:
             row = connection.execute(select(audit_head, last.label("last"))).one_or_none()
             if row is None:
-                return ChainHead(0, GENESIS), connection.execute(select(last)).scalar_one() or 0
+                alone: int | None = connection.execute(select(last)).scalar_one()
+                return ChainHead(0, GENESIS), alone or 0
         return ChainHead(row.sequence, row.hash), row.last or 0
 
     def _rows(self, until: int) -> Iterator[dict[str, Any]]:

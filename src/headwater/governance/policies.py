@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from typing import Any
 
 from sqlalchemy import Connection, delete
@@ -41,10 +42,16 @@ class Policies:
         replace: bool = False,
     ) -> None:
         """Makes a row filter: rows for which the predicate is not true do not exist for `to`."""
+        values = self.filter_values(request, target, name, predicate)
+        self._save_policy(request, target, name, values, to, spared, replace)
+
+    def filter_values(
+        self, request: AccessRequest, target: Target, name: str, predicate: exp.Expr
+    ) -> dict[str, Any]:
+        """What a row filter is kept as; raises what `create_filter` does, and makes nothing."""
         self._must_write_policies(request, target)
         expression = bind_expression(predicate, target.fields, "boolean", f"row filter {name}")
-        values = {"kind": "row_filter", "expression": expression}
-        self._save_policy(request, target, name, values, to, spared, replace)
+        return {"kind": "row_filter", "expression": expression}
 
     def create_mask(
         self,
@@ -64,6 +71,19 @@ class Policies:
         Raises TYPE_MISMATCH when the action does not fit the column's type, PERMISSION_DENIED when
         the new mask would conflict with another for somebody.
         """
+        values = self.mask_values(request, target, name, column, action, expression)
+        self._save_policy(request, target, name, values, to, spared, replace)
+
+    def mask_values(
+        self,
+        request: AccessRequest,
+        target: Target,
+        name: str,
+        column: str,
+        action: MaskAction,
+        expression: exp.Expr | None,
+    ) -> dict[str, Any]:
+        """What a column mask is kept as; raises what `create_mask` does, and makes nothing."""
         self._must_write_policies(request, target)
         (bound_column,) = columns_of(target, Privilege.SELECT, [column])
         field = next(f for f in target.fields if f["id"] == bound_column.field_id)
@@ -80,7 +100,42 @@ class Policies:
             values["expression"] = bind_expression(
                 expression, target.fields, kind, f"column mask {name}"
             )
-        self._save_policy(request, target, name, values, to, spared, replace)
+        return values
+
+    def drafted(
+        self,
+        request: AccessRequest,
+        target: Target,
+        name: str,
+        values: dict[str, Any],
+        to: Sequence[Principal],
+        spared: Sequence[Principal] = (),
+        *,
+        replace: bool = False,
+    ) -> State:
+        """The state as it would be with a policy of these values; nothing is changed."""
+        existing = self._replaced(request, target, name, values["kind"], replace)
+        action = values.get("action")
+        draft = Policy(
+            id="draft",
+            kind=values["kind"],
+            table_uuid=target.id,
+            name=existing.name if existing else name,
+            version=existing.version + 1 if existing else 1,
+            to=frozenset(principal.id for principal in to),
+            excepted=frozenset(principal.id for principal in spared),
+            field_id=values.get("field_id"),
+            column=values.get("column_name"),
+            action=MaskAction(action) if action else None,
+            expression=values.get("expression"),
+            created_by=request.subject.principal.id,
+        )
+        known = request.state.policies.get(target.id, ())
+        policies = (*(policy for policy in known if policy is not existing), draft)
+        state = changed(request.state, policies={**request.state.policies, target.id: policies})
+        if draft.field_id is not None and draft.column is not None:
+            _refuse_conflicts(state, target, draft.field_id, draft.column)
+        return state
 
     def drop_policy(
         self, request: AccessRequest, target: Target, kind: str, name: str, *, if_exists: bool
@@ -117,15 +172,7 @@ class Policies:
         spared: Sequence[Principal],
         replace: bool,
     ) -> None:
-        existing = _policy(request.state, target, values["kind"], name)
-        if existing is not None:
-            if not replace:
-                raise error(
-                    ErrorCode.POLICY_ALREADY_EXISTS,
-                    f"{_words(values['kind'])} {name} exists already on {target.securable}",
-                    hint="use CREATE OR REPLACE",
-                )
-            self._may_change(request, target, existing)
+        existing = self._replaced(request, target, name, values["kind"], replace)
         row = {
             "field_id": None,
             "column_name": None,
@@ -168,6 +215,21 @@ class Policies:
         self._authority.change(
             request, f"create {_words(row['kind'])} {name}", target, work, details
         )
+
+    def _replaced(
+        self, request: AccessRequest, target: Target, name: str, kind: str, replace: bool
+    ) -> Policy | None:
+        """The policy that a new one of that name takes the place of, if the caller may do that."""
+        existing = _policy(request.state, target, kind, name)
+        if existing is not None:
+            if not replace:
+                raise error(
+                    ErrorCode.POLICY_ALREADY_EXISTS,
+                    f"{_words(kind)} {name} exists already on {target.securable}",
+                    hint="use CREATE OR REPLACE",
+                )
+            self._may_change(request, target, existing)
+        return existing
 
     def _must_write_policies(self, request: AccessRequest, target: Target) -> None:
         if target.path[0].kind is not SecurableKind.TABLE:

@@ -179,6 +179,18 @@ class PolicyStore:
             return self._state
 
 
+class FixedPolicies(PolicyStore):
+    """A store that keeps one state whatever is committed: for looking at what a draft would do."""
+
+    def __init__(self, database: Database, state: State) -> None:
+        super().__init__(database)
+        self._fixed = state
+
+    def current(self) -> State:
+        """The state that it was made with."""
+        return self._fixed
+
+
 _EPOCH = Prepared(select(tables.policy_epoch.c.epoch))
 
 

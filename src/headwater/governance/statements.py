@@ -92,6 +92,38 @@ class GovernanceStatements:
         """
         return self._run[type(statement)](statement, request, schema)
 
+    def draft(
+        self,
+        statement: CreateRowFilter | CreateColumnMask,
+        request: AccessRequest,
+        *,
+        schema: Namespace | None = None,
+    ) -> State:
+        """The state as it would be after the statement; raises what `run` would."""
+        target = self._target(request, SecurableName(None, statement.table), schema)
+        if isinstance(statement, CreateRowFilter):
+            values = self._policies.filter_values(
+                request, target, statement.name, statement.predicate
+            )
+        else:
+            values = self._policies.mask_values(
+                request,
+                target,
+                statement.name,
+                statement.column,
+                MaskAction(statement.action),
+                statement.expression,
+            )
+        return self._policies.drafted(
+            request,
+            target,
+            statement.name,
+            values,
+            [_principal(request.state, to) for to in statement.to],
+            [_principal(request.state, to) for to in statement.except_to],
+            replace=statement.or_replace,
+        )
+
     def check_role(self, request: AccessRequest, role: str | None) -> str | None:
         """The role for SET ROLE in its own spelling; PERMISSION_DENIED when it is not held."""
         if role is None:

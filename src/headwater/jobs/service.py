@@ -202,6 +202,33 @@ class JobService:
         """Bytes of a stream of an attempt of a run that `get` returned."""
         return logs.read(self._folders.attempt(run.id, attempt).logs, stream, offset)
 
+    def search_log(
+        self, run: Run, attempt: int, stream: str, text: str, most: int = 500
+    ) -> tuple[list[tuple[int, str]], bool]:
+        """Lines that hold the text, whatever its case, each with the offset of its first byte.
+
+        At most `most` lines, each cut to a thousand characters; True when there may be more.
+        """
+        folder, wanted = self._folders.attempt(run.id, attempt).logs, text.casefold()
+        found: list[tuple[int, str]] = []
+        rest, start, offset = b"", 0, 0
+        while True:
+            chunk = logs.read(folder, stream, offset)
+            if chunk.start > offset or not offset:
+                rest, start = b"", chunk.start
+            data, offset = rest + chunk.data, chunk.next
+            lines = data.split(b"\n")
+            rest = lines.pop() if chunk.data else b""
+            for line in lines:
+                shown = line.decode("utf-8", "replace")
+                if wanted in shown.casefold():
+                    if len(found) == most:
+                        return found, True
+                    found.append((start, shown[:1000]))
+                start += len(line) + 1
+            if not chunk.data:
+                return found, False
+
     def applications(self, run: Run, attempt: int) -> list[Application]:
         """What an attempt's own Sparks logged: stages, skew, spill; none for other programs."""
         found = []
@@ -228,6 +255,10 @@ class JobService:
             until_ms=until_ms if until_ms is not None else now_ms() + 1,
         )
         return spent.grouped(pairs, by, tag)
+
+    def uses_release(self, name: str) -> bool:
+        """True while a run that has not ended names the release."""
+        return any(run.spec.release == name for run in self._records.active())
 
     def is_admin(self, identity: Identity) -> bool:
         """True for a caller that acts with the role admin."""

@@ -13,6 +13,9 @@ from starlette.types import ASGIApp
 import headwater
 from headwater.server import studio
 from headwater.server.api import (
+    activity,
+    admin,
+    audit,
     catalog,
     governance,
     health,
@@ -20,6 +23,8 @@ from headwater.server.api import (
     jobs,
     loads,
     maintenance,
+    matrix,
+    perspectives,
     problems,
     session,
     statements,
@@ -31,7 +36,22 @@ from headwater.server.parts import Parts
 from headwater.server.web import is_loopback
 from headwater.telemetry import metrics
 
-_ROUTERS = (statements, catalog, loads, jobs, governance, identity, session, health, maintenance)
+_ROUTERS = (
+    statements,
+    catalog,
+    loads,
+    jobs,
+    activity,
+    governance,
+    matrix,
+    perspectives,
+    audit,
+    identity,
+    session,
+    health,
+    maintenance,
+    admin,
+)
 
 
 def make_api(gateways: Sequence[BaseRoute] = ()) -> FastAPI:

@@ -34,11 +34,13 @@ from headwater.query.pipeline import Pipeline
 from headwater.query.service import QueryService
 from headwater.query.work import Parts as QueryParts
 from headwater.runtimes.releases.store import ReleaseStore
+from headwater.server.administration import Administration
 from headwater.server.home import Home
 from headwater.server.housekeeping import Housekeeping
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
+from headwater.server.previews import Previews
 from headwater.server.running import compose_jobs
 from headwater.server.spark import SparkGateway
 from headwater.server.sweeping import Sweeping
@@ -250,6 +252,15 @@ class Platform:
             loader=Loader(catalog, access, engine, Uploads(home.uploads)),
             sweeping=sweeping,
             jobs=jobs,
+            previews=Previews(queries, pipeline.parts),
+            administration=Administration(
+                settings,
+                engine,
+                policies,
+                releases,
+                lambda: self._spark.processes() if self._spark else (),
+                jobs.uses_release,
+            ),
         )
 
     def _gateways(self, parts: Parts) -> list[BaseRoute]:

@@ -14,8 +14,10 @@ from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
 from headwater.jobs.service import JobService
 from headwater.query.service import QueryService
+from headwater.server.administration import Administration
 from headwater.server.home import Home
 from headwater.server.load.loader import Loader
+from headwater.server.previews import Previews
 from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates
 from headwater.settings import Settings
@@ -44,3 +46,5 @@ class Parts:
     loader: Loader
     sweeping: Sweeping
     jobs: JobService
+    previews: Previews
+    administration: Administration

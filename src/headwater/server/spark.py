@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headwater.errors import ErrorCode, HeadwaterError, error
@@ -15,7 +16,7 @@ from headwater.server.tls import Certificates
 from headwater.telemetry.logs import log
 
 if TYPE_CHECKING:
-    from headwater.engines.userprocess.pool import UserProcesses
+    from headwater.engines.userprocess.pool import ProcessStatus, UserProcesses
     from headwater.gateway.spark_connect.elsewhere import UserSide
     from headwater.query.staging import Staging
 
@@ -73,6 +74,10 @@ class SparkGateway:
         self._server.stop()
         if self._engines is not None:
             self._engines.stop()
+
+    def processes(self) -> Sequence[ProcessStatus]:
+        """The users' engine processes just now, spares included."""
+        return () if self._engines is None else self._engines.status()
 
     def url(self, host: str, token: str) -> str:
         """The connection string of a PySpark client, with a token."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from headwater.governance.access import AccessRequest
-from headwater.governance.audit import AuditEvent, ChainHead
 from headwater.governance.statements import GovernanceStatements
 from headwater.model.identifiers import CATALOG_NAME
 from headwater.model.principal import PrincipalKind
-from headwater.model.privilege import Privilege, Securable
+from headwater.model.privilege import Privilege
 from headwater.model.scan import MaskAction
 from headwater.model.statement import Dialect
 from headwater.server.api.context import Caller, RequestId, Running
@@ -105,21 +104,6 @@ class NewColumnMask(BaseModel):
     to: list[PrincipalRef] = Field(min_length=1)
     except_to: list[PrincipalRef] = Field(default_factory=list)
     replace: bool = False
-
-
-class AuditPage(BaseModel):
-    """Audit events, newest first; `before` of the next page is the last sequence here."""
-
-    events: list[dict[str, Any]]
-
-
-class ChainReport(BaseModel):
-    """What verifying the chain found; `problem` is None when nothing is wrong."""
-
-    events: int
-    head_sequence: int
-    head_hash: str
-    problem: str | None
 
 
 @router.get("/principals")
@@ -225,33 +209,14 @@ def policies(
 def create_filter(body: NewRowFilter, caller: Caller, running: Running, request: RequestId) -> None:
     """CREATE [OR REPLACE] ROW FILTER."""
     asked = running.access.begin(caller, request_id=request)
-    statement = s.CreateRowFilter(
-        body.name,
-        _table(body.table),
-        parse_expression(body.predicate, body.dialect),
-        _names(body.to),
-        _names(body.except_to),
-        body.replace,
-    )
-    _run(running, asked, statement)
+    _run(running, asked, filter_statement(body))
 
 
 @router.post("/column-masks", status_code=201)
 def create_mask(body: NewColumnMask, caller: Caller, running: Running, request: RequestId) -> None:
     """CREATE [OR REPLACE] COLUMN MASK."""
     asked = running.access.begin(caller, request_id=request)
-    expression = parse_expression(body.expression, body.dialect) if body.expression else None
-    statement = s.CreateColumnMask(
-        body.name,
-        _table(body.table),
-        body.column,
-        body.action.value,
-        expression,
-        _names(body.to),
-        _names(body.except_to),
-        body.replace,
-    )
-    _run(running, asked, statement)
+    _run(running, asked, mask_statement(body))
 
 
 @router.delete("/policies/{kind}/{table}/{name}", status_code=204)
@@ -265,63 +230,32 @@ def drop_policy(
 ) -> None:
     """DROP ROW FILTER or COLUMN MASK."""
     asked = running.access.begin(caller, request_id=request)
-    _run(running, asked, s.DropPolicy(kind, name, _table(table)))
+    _run(running, asked, s.DropPolicy(kind, name, table_name(table)))
 
 
-@router.get("/audit")
-def audit(
-    caller: Caller,
-    running: Running,
-    request: RequestId,
-    principal: str | None = None,
-    securable: Annotated[str | None, Query(description="As logged: `table hr.emp`.")] = None,
-    kind: Literal["decision", "completion", "change"] | None = None,
-    outcome: str | None = None,
-    request_of: Annotated[str | None, Query(description="A request or query id.")] = None,
-    since_ms: Annotated[int | None, Query(description="Unix milliseconds.")] = None,
-    before: Annotated[int | None, Query(description="Sequence of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> AuditPage:
-    """The audit log: all of it for who manages grants on the catalog, else the caller's own."""
-    asked = running.access.begin(caller, request_id=request)
-    everything = asked.allows(Privilege.MANAGE_GRANTS, Securable.catalog())
-    if not everything:
-        principal = caller.principal.name
-    found = running.audit.query(
-        principal=principal,
-        securable=securable,
-        kind=kind,
-        outcome=outcome,
-        request_id=request_of,
-        since_ms=since_ms,
-        before=before,
-        limit=limit,
+def filter_statement(body: NewRowFilter) -> s.CreateRowFilter:
+    """The statement that a request for a row filter stands for."""
+    return s.CreateRowFilter(
+        body.name,
+        table_name(body.table),
+        parse_expression(body.predicate, body.dialect),
+        _names(body.to),
+        _names(body.except_to),
+        body.replace,
     )
-    if not everything:
-        # Somebody else may have had the caller's name before.
-        mine = [e for e in found if e.facts.get("principal_id") == caller.principal.id]
-        found = [event.for_its_principal() for event in mine]
-    return AuditPage(events=[_event(event) for event in found])
 
 
-@router.get("/audit/verify")
-def verify(
-    caller: Caller,
-    running: Running,
-    request: RequestId,
-    sequence: int = 0,
-    head: Annotated[str, Query(description="The hash that was noted for `sequence`.")] = "",
-) -> ChainReport:
-    """Recomputes the hash chain; a head noted earlier shows a cut-off end. For administrators."""
-    asked = running.access.begin(caller, request_id=request)
-    asked.check(Privilege.MANAGE_GRANTS, Securable.catalog())
-    asked.seal()
-    found = running.audit.verify(ChainHead(sequence, head) if sequence else None)
-    return ChainReport(
-        events=found.events,
-        head_sequence=found.head.sequence,
-        head_hash=found.head.hash,
-        problem=found.problem,
+def mask_statement(body: NewColumnMask) -> s.CreateColumnMask:
+    """The statement that a request for a column mask stands for."""
+    return s.CreateColumnMask(
+        body.name,
+        table_name(body.table),
+        body.column,
+        body.action.value,
+        parse_expression(body.expression, body.dialect) if body.expression else None,
+        _names(body.to),
+        _names(body.except_to),
+        body.replace,
     )
 
 
@@ -335,10 +269,6 @@ def _run(running: Running, asked: AccessRequest, statement: s.ParsedStatement) -
     ]
 
 
-def _event(event: AuditEvent) -> dict[str, Any]:
-    return {"sequence": event.sequence, "hash": event.hash, **event.facts}
-
-
 def _names(of: list[PrincipalRef]) -> tuple[s.PrincipalName, ...]:
     return tuple(s.PrincipalName(p.name, p.kind.value if p.kind else None) for p in of)
 
@@ -347,11 +277,11 @@ def _object(of: ObjectRef) -> s.SecurableName:
     if of.name is None:
         return s.SecurableName(of.kind or "catalog", None)
     if of.kind in (None, "table", "view"):
-        return s.SecurableName(of.kind, _table(of.name))
+        return s.SecurableName(of.kind, table_name(of.name))
     return s.SecurableName(of.kind, s.Name((of.name,)))
 
 
-def _table(name: str) -> s.Name:
+def table_name(name: str) -> s.Name:
     """`schema.table`: everything before the last dot is the schema."""
     schema, _, table = name.removeprefix(f"{CATALOG_NAME}.").rpartition(".")
     return s.Name((schema, table) if schema else (table,))

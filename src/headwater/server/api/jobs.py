@@ -186,6 +186,20 @@ class LogPart(BaseModel):
     ended: bool = Field(description="True when nothing will follow.")
 
 
+class LogLine(BaseModel):
+    """A line that was searched for; `offset` is where it begins in the stream."""
+
+    offset: int
+    text: str
+
+
+class LogLines(BaseModel):
+    """Lines that hold the text; `cut` when there are more."""
+
+    lines: list[LogLine]
+    cut: bool
+
+
 @router.post("/job-files", status_code=201)
 async def upload(
     request: Request, caller: Caller, running: Running, name: Annotated[str, Query(max_length=200)]
@@ -385,6 +399,21 @@ async def read_log(
     if last_event_id is not None and last_event_id.lstrip("-").isdigit():
         offset = int(last_event_id)
     return _stream(_follow_log(part, offset))
+
+
+@router.get("/job-runs/{run_id}/logs/search")
+def search_log(
+    run_id: str,
+    caller: Caller,
+    running: Running,
+    text: Annotated[str, Query(alias="q", min_length=1, max_length=500)],
+    stream: Literal["stdout", "stderr"] = "stdout",
+    attempt: Annotated[int, Query(ge=0, description="0: the latest.")] = 0,
+) -> LogLines:
+    """The lines of a stream that hold a text, whatever its case."""
+    run = running.jobs.get(caller, run_id)
+    found, cut = running.jobs.search_log(run, attempt or max(run.attempt, 1), stream, text)
+    return LogLines(lines=[LogLine(offset=at, text=line) for at, line in found], cut=cut)
 
 
 @router.get(
