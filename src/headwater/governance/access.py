@@ -107,6 +107,7 @@ class Access:
             "purpose": identity.purpose,
             "client": client or identity.client,
             "policy_epoch": state.epoch,
+            **({"impersonator": identity.owner.name} if identity.impersonator else {}),
         }
         return AccessRequest(self, state, subject, identity, facts, statement)
 
@@ -126,7 +127,7 @@ class Access:
         request.state.subject(Identity(found))
         request.allow("IMPERSONATE", securable, reasons=["IMPERSONATE granted"])
         request.seal()
-        return replace(identity, principal=found, role=None)
+        return replace(identity, principal=found, role=None, impersonator=identity.owner)
 
     def restriction(
         self,
@@ -406,6 +407,7 @@ class AccessRequest:
             request_id=self._facts["request_id"],
             decision_id=self.decision_ids[-1] if self.decision_ids else None,
             client=self._facts["client"],
+            impersonator=self._facts.get("impersonator"),
         )
 
     def _read(

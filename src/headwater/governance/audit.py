@@ -244,6 +244,7 @@ class AuditLog:
                     "decision_id": actor.decision_id,
                     "client": actor.client,
                     "details": dict(details or {}),
+                    **({"impersonator": actor.impersonator} if actor.impersonator else {}),
                 }
             ],
         )

@@ -30,6 +30,8 @@ class Identity:
     Memberships are resolved when a decision is taken, never stored here, so that revoking one
     takes effect at once. `engine_worker` is set only for the token of an engine worker; such an
     identity may do what the statement leased to that worker may do, and nothing else.
+    `impersonator` is who acts in this principal's name: the rights are the principal's, the records
+    name both, and what is made belongs to the impersonator.
     """
 
     principal: Principal
@@ -38,17 +40,27 @@ class Identity:
     client: str = ""
     purpose: str | None = None
     engine_worker: str | None = None
+    impersonator: Principal | None = None
+
+    @property
+    def owner(self) -> Principal:
+        """Who gets to see what this identity ran: the impersonator if there is one."""
+        return self.impersonator or self.principal
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who a catalog change is recorded for, and the decision (audit id) that allowed it."""
+    """Who a catalog change is recorded for, and the decision (audit id) that allowed it.
+
+    `impersonator` is the name of who made it in the principal's name, if anybody did.
+    """
 
     principal_id: str
     principal_name: str
     request_id: str = ""
     decision_id: str | None = None
     client: str = ""
+    impersonator: str | None = None
 
 
 SYSTEM = Actor(principal_id="system", principal_name="system")

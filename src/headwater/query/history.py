@@ -45,8 +45,11 @@ query_history = Table(
     Column("scanned_rows", BigInteger, nullable=False),
     Column("result_rows", BigInteger, nullable=False),
     Column("result_bytes", BigInteger, nullable=False),
+    Column("impersonator_id", Text),
+    Column("impersonator_name", Text),
     Index("ix_query_history_principal_id_created_ms", "principal_id", "created_ms"),
     Index("ix_query_history_created_ms", "created_ms"),
+    Index("ix_query_history_impersonator_id_created_ms", "impersonator_id", "created_ms"),
 )
 """One statement; times in Unix milliseconds UTC, sizes in bytes; `text` without its literals."""
 
@@ -132,12 +135,26 @@ class History:
         state: str | None = None,
         since_ms: int | None = None,
         before_ms: int | None = None,
+        text: str | None = None,
+        principal_name: str | None = None,
+        source: str | None = None,
         limit: int = 1000,
     ) -> list[HistoryEntry]:
-        """The newest statements first; of one principal, or of all when `principal_id` is None."""
+        """The newest statements first; of one principal, or of all when `principal_id` is None.
+
+        A principal's are those that ran with its rights, and those that it ran as somebody else.
+        `text` is looked for in the statements without regard to case.
+        """
         query = select(query_history).order_by(query_history.c.created_ms.desc()).limit(limit)
         if principal_id is not None:
-            query = query.where(query_history.c.principal_id == principal_id)
+            mine = query_history.c.principal_id == principal_id
+            query = query.where(mine | (query_history.c.impersonator_id == principal_id))
+        if text:
+            query = query.where(query_history.c.text.icontains(text, autoescape=True))
+        if principal_name is not None:
+            query = query.where(query_history.c.principal_name == principal_name)
+        if source is not None:
+            query = query.where(query_history.c.source == source)
         if state is not None:
             query = query.where(query_history.c.state == state)
         if since_ms is not None:
@@ -192,4 +209,6 @@ def _row(query: Query) -> dict[str, Any]:
         "scanned_rows": stats.scanned_rows,
         "result_rows": stats.result_rows,
         "result_bytes": stats.result_bytes,
+        "impersonator_id": identity.impersonator.id if identity.impersonator else None,
+        "impersonator_name": identity.impersonator.name if identity.impersonator else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -103,6 +103,9 @@ class Query:
         self._error: HeadwaterError | None = None
         self._cause: HeadwaterError | None = None
         self._results: Results | None = None
+        self._kept: dict[Hashable, Results] = {}
+        self.arranging = threading.Lock()
+        self.discarded = False
         self._progress: Callable[[], QueryStats] | None = None
         self._private = False
         self._final_stats: QueryStats | None = None
@@ -137,6 +140,30 @@ class Query:
     def held_bytes(self) -> int:
         """Arrow bytes of the result so far."""
         return self._results.bytes if self._results else 0
+
+    @property
+    def results(self) -> Results | None:
+        """The spool of the result; None until there is one, and after it was discarded."""
+        return self._results
+
+    def touch(self) -> None:
+        """A sign of life from the client."""
+        self._last_seen = time.monotonic()
+
+    def kept(self, key: Hashable) -> Results | None:
+        """What `keep` was given under a key; `arranging` is held."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept[key] = self._kept.pop(key)  # the latest used comes last
+        return found
+
+    def keep(self, key: Hashable, results: Results, *, most: int) -> None:
+        """Keeps what was made of the result as long as it; beyond `most`, the oldest goes."""
+        self._kept[key] = results
+        while len(self._kept) > most:
+            self._kept.pop(next(iter(self._kept))).close()
+        if self.discarded:
+            self._discard_kept()
 
     def page(self, index: int) -> pa.RecordBatch | None:
         """Page `index` (from 0), or None when it does not exist (yet)."""
@@ -327,7 +354,14 @@ class Query:
             changed()
 
     def discard(self) -> None:
-        """Frees the result; later reads of pages find none."""
+        """Frees the result and what was made of it; later reads of pages find none."""
+        self.discarded = True
         results, self._results = self._results, None
         if results is not None:
             results.close()
+        self._discard_kept()
+
+    def _discard_kept(self) -> None:
+        kept, self._kept = self._kept, {}
+        for made in kept.values():
+            made.close()

@@ -8,11 +8,15 @@ while later ones are still being written.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import tempfile
 import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -59,6 +63,7 @@ class ResultSpool:
         self._reserve_bytes = reserve_bytes
         self._guard = threading.Lock()
         self._pages: list[pa.RecordBatch | _Place] = []
+        self._starts: list[int] = []
         self._file: int | None = None
         self._end = 0
         self._rows = 0
@@ -107,11 +112,35 @@ class ResultSpool:
             if self._closed:
                 return
             self._pages.append(page)
+            self._starts.append(self._rows)
             self._rows += batch.num_rows
             self._bytes += size
 
+    def page_of(self, row: int) -> tuple[int, int]:
+        """The page that has a row that was written, and that page's first row."""
+        index = bisect_right(self._starts, row) - 1
+        return index, self._starts[index]
+
+    def pages_from(self, row: int) -> Iterator[tuple[int, int]]:
+        """The pages from the one that has a row on, each with its first row."""
+        if row >= self._rows:
+            return
+        first, _ = self.page_of(row)
+        for index in range(first, len(self._pages)):
+            yield index, self._starts[index]
+
     def page(self, index: int) -> pa.RecordBatch | None:
         """Page `index` from 0, or None when it is not there (yet, or any more)."""
+        return self._page(index, _read)
+
+    def peek(self, index: int) -> pa.RecordBatch | None:
+        """As `page`, but what lies on disk is read when and where it is looked at.
+
+        For who needs few rows or columns of a page, soon.
+        """
+        return self._page(index, _map)
+
+    def _page(self, index: int, read: Callable[[int, _Place], Any]) -> pa.RecordBatch | None:
         with self._guard:
             if self._closed or not 0 <= index < len(self._pages):
                 return None
@@ -122,7 +151,7 @@ class ResultSpool:
             assert file is not None
             self._readers += 1
         try:
-            data = _read(file, page)
+            data = read(file, page)
         finally:
             with self._guard:
                 self._readers -= 1
@@ -188,6 +217,13 @@ def _read(file: int, place: _Place) -> bytearray:
             raise error(ErrorCode.STORAGE_UNAVAILABLE, "A page of the result cannot be read back")
         view, offset = view[count:], offset + count
     return data
+
+
+def _map(file: int, place: _Place) -> memoryview:
+    start = place.offset - place.offset % mmap.ALLOCATIONGRANULARITY
+    skipped = place.offset - start
+    mapped = mmap.mmap(file, skipped + place.length, access=mmap.ACCESS_READ, offset=start)
+    return memoryview(mapped)[skipped:]
 
 
 def _disk_error(failure: OSError) -> HeadwaterError:

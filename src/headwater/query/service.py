@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from headwater.errors import ErrorCode, HeadwaterError, error
-from headwater.model.principal import Identity
+from headwater.model.principal import Identity, Principal
 from headwater.model.statement import Session, Statement
 from headwater.query.history import History
 from headwater.query.query import Query
@@ -105,6 +106,16 @@ class QueryService:
     def get(self, query_id: str) -> Query | None:
         """The query of that id, until its result expires; callers check whose it is."""
         return self._queries.get(query_id)
+
+    @contextlib.contextmanager
+    def slot(self, principal: Principal) -> Iterator[None]:
+        """Holds one of the engine's slots in a principal's name; raises QUERY_QUEUE_FULL."""
+        ticket = self._queue.enter(principal.id)
+        try:
+            ticket.wait()
+            yield
+        finally:
+            ticket.leave()
 
     def cancel(self, query_id: str) -> None:
         """Stops a query; unknown ids and ended queries are ignored."""

@@ -17,6 +17,7 @@ from headwater.server.api import (
     admin,
     audit,
     catalog,
+    editor,
     governance,
     health,
     identity,
@@ -26,6 +27,8 @@ from headwater.server.api import (
     matrix,
     perspectives,
     problems,
+    results,
+    saved,
     session,
     statements,
 )
@@ -38,6 +41,9 @@ from headwater.telemetry import metrics
 
 _ROUTERS = (
     statements,
+    results,
+    editor,
+    saved,
     catalog,
     loads,
     jobs,

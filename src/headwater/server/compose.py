@@ -29,9 +29,12 @@ from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
 from headwater.jobs.driver import Driver
 from headwater.model.principal import Identity, Principal
+from headwater.query.completion import Completer
 from headwater.query.history import History
 from headwater.query.pipeline import Pipeline
+from headwater.query.saved import SavedQueries
 from headwater.query.service import QueryService
+from headwater.query.stored import StoredResults
 from headwater.query.work import Parts as QueryParts
 from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.administration import Administration
@@ -249,6 +252,9 @@ class Platform:
             audit=audit,
             engine=engine,
             queries=queries,
+            results=StoredResults(engine, queries, home.spool),
+            saved=SavedQueries(database, policies),
+            completer=Completer(access.browser, policies),
             loader=Loader(catalog, access, engine, Uploads(home.uploads)),
             sweeping=sweeping,
             jobs=jobs,

@@ -13,7 +13,10 @@ from headwater.governance.identity import Directory
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
 from headwater.jobs.service import JobService
+from headwater.query.completion import Completer
+from headwater.query.saved import SavedQueries
 from headwater.query.service import QueryService
+from headwater.query.stored import StoredResults
 from headwater.server.administration import Administration
 from headwater.server.home import Home
 from headwater.server.load.loader import Loader
@@ -43,6 +46,9 @@ class Parts:
     audit: AuditLog
     engine: DuckDBEngine
     queries: QueryService
+    results: StoredResults
+    saved: SavedQueries
+    completer: Completer
     loader: Loader
     sweeping: Sweeping
     jobs: JobService

@@ -106,12 +106,13 @@ def _explain(cursor: Cursor) -> Explain:
     cursor.expect("EXPLAIN")
     analyze = cursor.match("ANALYZE")
     cursor.match_any("VERBOSE", "EXTENDED", "FORMATTED", "COST")
+    json = False
     if cursor.looking_at("(", "TYPE") or cursor.looking_at("(", "FORMAT"):
-        cursor.bracketed()
+        json = "FORMAT JSON" in " ".join(cursor.bracketed().upper().replace(",", " ").split())
     inner = parse(cursor.rest(), cursor.dialect)
     if isinstance(inner, Explain):
         raise cursor.fail("EXPLAIN cannot explain itself")
-    return Explain(inner, analyze)
+    return Explain(inner, analyze, json)
 
 
 def _from_tree(tree: exp.Expr, dialect: Dialect) -> ParsedStatement:

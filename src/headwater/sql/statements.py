@@ -48,6 +48,7 @@ class Explain(ParsedStatement):
 
     statement: ParsedStatement
     analyze: bool = False
+    json: bool = False
 
 
 # --- writing ----------------------------------------------------------------------------------

@@ -151,9 +151,15 @@ class Permits:
         if found is None:
             raise not_leased(identifier)
         identity, write = found
-        principal = identity.principal
-        client = f"engine worker {worker}"
-        actor = Actor(principal.id, principal.name, call.request_id, write.decision.id, client)
+        principal, behind = identity.principal, identity.impersonator
+        actor = Actor(
+            principal.id,
+            principal.name,
+            call.request_id,
+            write.decision.id,
+            client=f"engine worker {worker}",
+            impersonator=behind.name if behind else None,
+        )
         return actor, write
 
 

@@ -17,6 +17,7 @@ _STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.COMMIT_CONFLICT: 409,
+    ErrorCode.RESULT_EXPIRED: 410,
     ErrorCode.SCHEMA_NOT_EMPTY: 409,
     ErrorCode.EXCEEDED_STATEMENT_SIZE: 413,
     ErrorCode.NOT_SUPPORTED: 501,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -10,14 +10,19 @@ import pyarrow as pa
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from headwater.client.values import json_value, python_values
 from headwater.errors import ErrorCode, error
 from headwater.model.principal import Identity
+from headwater.model.privilege import Privilege, Securable
 from headwater.model.statement import Dialect, QueryState, Session, Statement
 from headwater.query.query import Query as RunningQuery
-from headwater.server.api.context import Caller, Running
+from headwater.query.stored import expired
+from headwater.server.api.acting import acting
+from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.api.problems import Problem, problem_of
+from headwater.server.api.waiting import wait_until
 from headwater.server.parts import Parts
 
 router = APIRouter(tags=["statements"])
@@ -43,6 +48,12 @@ class Submission(BaseModel):
     properties: dict[str, str] = Field(default_factory=dict, description="Session properties.")
     time_zone: str = "UTC"
     source: str = Field("", max_length=200, description="What the statement belongs to.")
+    role: str | None = Field(
+        None, max_length=200, description="Act in this one role, which the caller holds."
+    )
+    user: str | None = Field(
+        None, max_length=200, description="See it as this user does; needs IMPERSONATE."
+    )
 
 
 class StatementView(BaseModel):
@@ -50,6 +61,8 @@ class StatementView(BaseModel):
 
     id: str
     state: QueryState
+    user: str = Field(description="Whose rights it has.")
+    role: str | None = None
     error: Problem | None = None
     update_type: str | None = None
     update_count: int | None = None
@@ -58,6 +71,7 @@ class StatementView(BaseModel):
     )
     stats: dict[str, float | int | None] = Field(default_factory=dict)
     session_changes: dict[str, Any] = Field(default_factory=dict)
+    result_rows: int = Field(0, description="Rows that can be read so far.")
 
 
 class Page(BaseModel):
@@ -69,10 +83,10 @@ class Page(BaseModel):
 
 
 @router.post("/statements", status_code=202)
-def submit(body: Submission, caller: Caller, running: Running) -> StatementView:
+def submit(body: Submission, caller: Caller, running: Running, request: RequestId) -> StatementView:
     """Starts a statement and returns at once; poll it for its state."""
     session = Session(
-        caller,
+        acting(running, caller, request, role=body.role, user=body.user),
         dialect=body.dialect,
         schema=body.schema_name,
         time_zone=body.time_zone,
@@ -85,19 +99,51 @@ def submit(body: Submission, caller: Caller, running: Running) -> StatementView:
 
 @router.get("/statements")
 def history(
-    caller: Caller, running: Running, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+    caller: Caller,
+    running: Running,
+    request: RequestId,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    state: QueryState | None = None,
+    since_ms: Annotated[int | None, Query(description="Submitted then or later.")] = None,
+    before_ms: Annotated[int | None, Query(description="Submitted earlier; for paging.")] = None,
+    text: Annotated[str, Query(max_length=1000, description="Part of the statement.")] = "",
+    source: Annotated[str | None, Query(max_length=200)] = None,
+    user: Annotated[
+        str | None,
+        Query(max_length=200, description="Another user, or * for all; needs MANAGE GRANTS."),
+    ] = None,
 ) -> list[dict[str, Any]]:
-    """The caller's own statements, latest first."""
-    entries = running.queries.history.entries(principal_id=caller.principal.id, limit=limit)
-    return [dict(entry.values) | _live(running, entry["id"]) for entry in entries]
+    """Statements, latest first, with what they cost; the caller's own unless it may see others'.
+
+    `text` comes without literals; `sql` is there while the server still holds the statement.
+    """
+    mine: str | None = caller.principal.id
+    if user is not None and user != caller.principal.name:
+        asked = running.access.begin(caller, request_id=request, statement="SHOW HISTORY")
+        asked.check(Privilege.MANAGE_GRANTS, Securable.catalog())
+        asked.seal()
+        mine = None
+    entries = running.queries.history.entries(
+        principal_id=mine,
+        principal_name=user if user != "*" and mine is None else None,
+        state=state,
+        since_ms=since_ms,
+        before_ms=before_ms,
+        text=text,
+        source=source,
+        limit=limit,
+    )
+    return [dict(entry.values) | _live(running, caller, entry["id"]) for entry in entries]
 
 
 @router.get("/statements/{statement_id}")
-def status(statement_id: str, caller: Caller, running: Running, wait: Wait = 0.0) -> StatementView:
+async def status(
+    statement_id: str, caller: Caller, running: Running, wait: Wait = 0.0
+) -> StatementView:
     """The statement's state, after at most `wait` seconds: sooner when it changes."""
-    query = _own(running, caller, statement_id)
-    if wait > 0 and not query.state.is_final:
-        query.wait(wait)
+    query = await run_in_threadpool(owned, running, caller, statement_id)
+    seen = (query.state, query.pages_ready)
+    await wait_until(query, lambda: (query.state, query.pages_ready) != seen, wait)
     return _view(query)
 
 
@@ -106,7 +152,7 @@ def status(statement_id: str, caller: Caller, running: Running, wait: Wait = 0.0
     response_model=Page,
     responses={200: {"content": {ARROW_STREAM: {}}, "description": "A page, or all as Arrow."}},
 )
-def results(
+async def results(
     statement_id: str,
     caller: Caller,
     running: Running,
@@ -118,11 +164,21 @@ def results(
 
     An Arrow stream whose statement fails simply ends: read the statement's state after it.
     """
-    query = _own(running, caller, statement_id)
+    query = await run_in_threadpool(owned, running, caller, statement_id)
     if form == "arrow":
-        _await_schema(query)
+        while query.schema is None and not query.state.is_final:
+            await wait_until(query, lambda: query.schema is not None, _TICK)
+        if query.error is not None and query.pages_ready == 0:
+            raise query.error
         return StreamingResponse(_arrow(query), media_type=ARROW_STREAM)
-    batch = _await_page(query, page, wait)
+    await wait_until(query, lambda: query.pages_ready > page, wait)
+    return await run_in_threadpool(_page, query, page)
+
+
+def _page(query: RunningQuery, page: int) -> Page:
+    batch = query.page(page)
+    if batch is None and query.error is not None:
+        raise query.error
     more = batch is not None or not query.state.is_final
     columns = [] if batch is None else [python_values(column) for column in batch.columns]
     return Page(
@@ -135,25 +191,35 @@ def results(
 @router.delete("/statements/{statement_id}", status_code=204)
 def cancel(statement_id: str, caller: Caller, running: Running) -> Response:
     """Stops the statement; harmless when it has ended."""
-    _own(running, caller, statement_id).cancel()
+    owned(running, caller, statement_id).cancel()
     return Response(status_code=204)
 
 
-def _live(running: Parts, statement_id: str) -> dict[str, Any]:
-    """What the history does not know yet of a statement that still runs."""
+def owned(running: Parts, caller: Identity, statement_id: str) -> RunningQuery:
+    """The caller's statement; raises RESULT_EXPIRED for one that ended long ago.
+
+    Raises STATEMENT_NOT_FOUND for all others, whether there are any or not. What ran in the name of
+    another user belongs to who ran it.
+    """
     query = running.queries.get(statement_id)
-    return {} if query is None or query.state.is_final else {"state": query.state}
+    if query is not None and query.session.identity.owner == caller.principal:
+        return query
+    entry = None if query is not None else running.queries.history.entry(statement_id)
+    if entry is not None:
+        owner = entry["impersonator_id"] or entry["principal_id"]
+        if owner == caller.principal.id:
+            raise expired(statement_id)
+    raise error(ErrorCode.STATEMENT_NOT_FOUND, f"there is no statement {statement_id[:80]}")
 
 
-def _own(running: Parts, caller: Identity, statement_id: str) -> RunningQuery:
+def _live(running: Parts, caller: Identity, statement_id: str) -> dict[str, Any]:
+    """What the history does not have: the exact text, and the state of what still runs."""
     query = running.queries.get(statement_id)
-    if query is None or query.session.identity.principal != caller.principal:
-        raise error(
-            ErrorCode.STATEMENT_NOT_FOUND,
-            f"there is no statement {statement_id}",
-            hint="results expire a while after they were last read",
-        )
-    return query
+    if query is None:
+        return {"sql": None}
+    mine = query.session.identity.owner == caller.principal
+    live: dict[str, Any] = {"sql": query.statement.text if mine else None}
+    return live if query.state.is_final else {**live, "state": query.state}
 
 
 def _view(query: RunningQuery) -> StatementView:
@@ -161,12 +227,15 @@ def _view(query: RunningQuery) -> StatementView:
     return StatementView(
         id=query.id,
         state=query.state,
+        user=query.session.identity.principal.name,
+        role=query.session.identity.role,
         error=Problem(**problem_of(failure)) if failure else None,
         update_type=query.update_type,
         update_count=query.update_count,
         columns=_columns(query),
         stats=asdict(query.stats()),
         session_changes=asdict(query.session_changes),
+        result_rows=query.stats().result_rows,
     )
 
 
@@ -174,22 +243,6 @@ def _columns(query: RunningQuery) -> list[dict[str, str]] | None:
     if query.schema is None:
         return None
     return [{"name": field.name, "type": str(field.type)} for field in query.schema]
-
-
-def _await_schema(query: RunningQuery) -> None:
-    while query.schema is None and not query.state.is_final:
-        query.wait(_TICK)
-    if query.error is not None and query.pages_ready == 0:
-        raise query.error
-
-
-def _await_page(query: RunningQuery, index: int, wait: float) -> pa.RecordBatch | None:
-    if query.pages_ready <= index and not query.state.is_final:
-        query.wait(wait)
-    batch = query.page(index)
-    if batch is None and query.error is not None:
-        raise query.error
-    return batch
 
 
 class _Sink:
@@ -212,20 +265,24 @@ class _Sink:
         return data
 
 
-def _arrow(query: RunningQuery) -> Iterator[bytes]:
+async def _arrow(query: RunningQuery) -> AsyncIterator[bytes]:
     sink: Any = _Sink()
     with pa.ipc.new_stream(sink, query.schema or pa.schema([])) as writer:
         index = 0
         while True:
             final = query.state.is_final
-            batch = query.page(index)
+            batch = await run_in_threadpool(query.page, index)
             if batch is not None:
-                writer.write_batch(batch)
+                await run_in_threadpool(writer.write_batch, batch)
                 index += 1
                 yield sink.take()
             elif final:
                 break
             else:
-                query.wait(_TICK)
+                await _next_page(query, index)
     if query.error is None:
         yield sink.take()
+
+
+async def _next_page(query: RunningQuery, index: int) -> None:
+    await wait_until(query, lambda: query.pages_ready > index, _TICK)
