@@ -82,6 +82,14 @@ def analyst(callers: Callable[[str], Caller]) -> Caller:
 
 @pytest.fixture(scope="module")
 def million(admin: Caller) -> str:
+    def loaded() -> bool:
+        try:
+            counted = admin.run(f"SELECT count(*) FROM {TRIPS}")
+        except AssertionError:
+            return False
+        return bool(admin.rows(counted)["rows"] == [[1_000_000]])
+
+    eventually(loaded, seconds=120)  # the sample lake is filled after the server is ready
     return admin.run(f"SELECT * FROM {TRIPS}")
 
 
