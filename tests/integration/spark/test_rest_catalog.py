@@ -6,9 +6,9 @@ import json
 import subprocess
 
 import pytest
-from releases_fixture import installed_release
 
 from headwater.settings import child_environment
+from releases_fixture import installed_release
 
 pytestmark = pytest.mark.spark
 
@@ -28,13 +28,18 @@ print("FOUND", json.dumps([list(row) for row in found]))
 
 STATEMENTS = (
     "CREATE NAMESPACE foreign_spark",
-    "CREATE TABLE foreign_spark.t USING iceberg PARTITIONED BY (kind) "
-    "TBLPROPERTIES ('write.delete.mode'='merge-on-read', 'write.merge.mode'='merge-on-read') "
-    "AS SELECT id, concat('k', id % 2) AS kind FROM range(6)",
+    """
+    CREATE TABLE foreign_spark.t USING iceberg PARTITIONED BY (kind)
+    TBLPROPERTIES ('write.delete.mode'='merge-on-read', 'write.merge.mode'='merge-on-read')
+    AS SELECT id, concat('k', id % 2) AS kind FROM range(6)
+    """,
     "INSERT INTO foreign_spark.t VALUES (6, 'k0'), (7, 'k1')",
     "DELETE FROM foreign_spark.t WHERE id = 3",
-    "MERGE INTO foreign_spark.t t USING (SELECT 4L AS id, 'x' AS kind UNION ALL SELECT 9L, 'k9') s "
-    "ON t.id = s.id WHEN MATCHED THEN UPDATE SET kind = s.kind WHEN NOT MATCHED THEN INSERT *",
+    """
+    MERGE INTO foreign_spark.t t
+    USING (SELECT 4L AS id, 'x' AS kind UNION ALL SELECT 9L, 'k9') s ON t.id = s.id
+    WHEN MATCHED THEN UPDATE SET kind = s.kind WHEN NOT MATCHED THEN INSERT *
+    """,
     "CALL lake.system.rewrite_data_files(table => 'foreign_spark.t')",
     "INSERT INTO foreign_spark.t VALUES (10, 'k0')",
     "SELECT id, kind FROM foreign_spark.t ORDER BY id",
