@@ -1,4 +1,4 @@
-"""The snippets of docs/guide/spark.md run against a real server."""
+"""The snippets of docs/guide/spark.md and the README run against a real server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from headwater.settings import child_environment
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "guide" / "spark.md").read_text()
+ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs" / "guide" / "spark.md").read_text()
 
 
 @pytest.mark.usefixtures("sail")
@@ -36,6 +37,25 @@ def test_the_python_snippets_run(spark_lake, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "|   JFK|      2|" in done.stdout
     assert "|  JFK!|    1|" in done.stdout
+
+
+@pytest.mark.usefixtures("sail")
+def test_the_program_of_the_readme_runs(door, tmp_path):
+    text = re.search(r"cat > trips\.py <<'END'\n(.*?)END\n", (ROOT / "README.md").read_text(), re.S)
+    assert text is not None
+    program = tmp_path / "trips.py"
+    program.write_text(
+        text[1].replace("sample.nyc_taxi_trips", "shop.orders").replace("pickup_borough", "region")
+    )
+    environment = child_environment(
+        SPARK_REMOTE=door.url("ellen"), GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(door.lake.ca)
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program)],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "|    EU|    2|" in done.stdout, done.stderr
+    assert "US" not in done.stdout
 
 
 def test_the_command_prints_a_string_that_works(door):
