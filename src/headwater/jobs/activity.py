@@ -60,7 +60,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One statement or run; `title` is a statement's text without literals, or a run's name."""
+    """One statement or run; `title` is a statement's text without literals, or a run's name.
+
+    `owner_id` is who asked for it: the impersonator, if one ran it as the user.
+    """
 
     id: str
     kind: str
@@ -70,7 +73,7 @@ class Activity:
     user: str
     role: str | None
     source: str
-    principal_id: str
+    owner_id: str
     created_ms: int
     started_ms: int | None
     finished_ms: int | None
@@ -109,9 +112,7 @@ class Activities:
     def get(self, wanted: Filter, activity_id: str) -> Activity | None:
         """The statement or run of an id, if it is among the rows that match."""
         for table, read in ((history, self._rows_of_statements), (run, self._rows_of_runs)):
-            conditions = [table.c.id == activity_id]
-            if wanted.principal_id is not None:
-                conditions.append(table.c.principal_id == wanted.principal_id)
+            conditions = [table.c.id == activity_id, *_conditions(table, wanted)]
             rows = read(select(table).where(*conditions))
             if rows:
                 return rows[0]
@@ -203,7 +204,7 @@ class Activities:
             user=row["principal_name"],
             role=row["role"],
             source=row["source"],
-            principal_id=row["principal_id"],
+            owner_id=row["impersonator_id"] or row["principal_id"],
             created_ms=row["created_ms"],
             started_ms=row["started_ms"] if live is None else _ms(live.started),
             finished_ms=row["finished_ms"],
@@ -214,7 +215,7 @@ class Activities:
             cpu_seconds=row["cpu_seconds"],
             peak_memory_bytes=row["peak_memory_bytes"],
             engine=row["engine"],
-            impersonator=row.get("impersonator_name"),
+            impersonator=row["impersonator_name"],
         )
 
 
@@ -229,7 +230,7 @@ def _run(row: Mapping[str, Any]) -> Activity:
         user=row["principal_name"],
         role=row["role"],
         source="job",
-        principal_id=row["principal_id"],
+        owner_id=row["principal_id"],
         created_ms=row["created_ms"],
         started_ms=row["started_ms"],
         finished_ms=row["finished_ms"],
@@ -243,7 +244,11 @@ def _run(row: Mapping[str, Any]) -> Activity:
 def _conditions(table: Any, wanted: Filter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.principal_id is not None:
-        conditions.append(table.c.principal_id == wanted.principal_id)
+        mine = table.c.principal_id == wanted.principal_id
+        if table is history:
+            # What somebody ran as this user is in both lists.
+            mine |= history.c.impersonator_id == wanted.principal_id
+        conditions.append(mine)
     if wanted.user is not None:
         conditions.append(table.c.principal_name == wanted.user)
     if wanted.since_ms is not None:

@@ -244,6 +244,8 @@ def test_view_as_shows_both_sides_and_audits_both_names(of):
     assert SECRET not in json.dumps(second)
     hidden = [first["rows"][place] for place in seen["missing"]]
     assert [row[1] for row in hidden] == ["US"]
+    events = good(admin.get("audit", params={"principal": "ellen", "limit": 20}))["events"]
+    assert "admin" in {event.get("impersonator") for event in events}
     events = good(admin.get("audit", params={"securable": "principal ellen"}))["events"]
     assert ("IMPERSONATE", "allow", "admin") in {
         (e["action"], e["outcome"], e["principal"]) for e in events if e["kind"] == "decision"
@@ -269,6 +271,15 @@ def test_view_as_needs_impersonate(of):
     nobody = ellen.post("view-as", json={"user": "nobody", "table": "hr.emp"})
     other = ellen.post("view-as", json={"user": "max", "table": "hr.emp"})
     assert nobody.json()["message"].replace("nobody", "max") == other.json()["message"]
+
+
+def test_what_an_administrator_saw_as_a_user_is_not_the_user_s_to_read(of):
+    ellen, admin = of("ellen"), of("admin")
+    good(admin.post("view-as", json={"user": "ellen", "table": "hr.emp"}))
+    rows = [r for r in good(ellen.get("runs"))["rows"] if r["impersonator"] == "admin"]
+    assert rows
+    refused(ellen.get(f"statements/{rows[0]['id']}/results"), "STATEMENT_NOT_FOUND")
+    assert good(ellen.get(f"runs/{rows[0]['id']}"))["sql"] is None
 
 
 def test_a_filter_is_previewed_and_not_made(of):

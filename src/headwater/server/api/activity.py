@@ -206,7 +206,7 @@ def show(
     entry = running.queries.history.entry(statement_id)
     live = running.queries.get(statement_id)
     # What an administrator ran as this user is theirs to read, not the user's.
-    mine = row.principal_id == caller.principal.id and not row.impersonator
+    mine = row.owner_id == caller.principal.id
     events = running.audit.query(request_id=statement_id, limit=200)
     if not may:
         # A client may choose its request ids, so one may be a statement's of somebody else.
@@ -244,7 +244,7 @@ def cancel(
     if row.kind != QUERY:
         running.jobs.cancel(caller, activity_id, request)
     else:
-        if row.principal_id != caller.principal.id:
+        if row.owner_id != caller.principal.id:
             asked = running.access.begin(caller, request_id=request, statement="CANCEL STATEMENT")
             asked.check(Privilege.MANAGE_GRANTS, Securable.catalog())
             asked.seal()
@@ -388,7 +388,7 @@ def _activities(running: Parts) -> Activities:
 
 def _view(row: Activity, caller: Identity) -> ActivityView:
     facts = asdict(row)
-    mine = facts.pop("principal_id") == caller.principal.id
+    mine = facts.pop("owner_id") == caller.principal.id
     return ActivityView(**facts, mine=mine)
 
 

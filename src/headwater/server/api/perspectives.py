@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -16,6 +15,7 @@ from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.principal import Identity, PrincipalKind
 from headwater.model.privilege import Privilege, Securable
 from headwater.model.scan import MaskAction
+from headwater.server.api.acting import acting
 from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.api.governance import (
     NewColumnMask,
@@ -147,7 +147,7 @@ def objects(
 
     Needs IMPERSONATE on the other user.
     """
-    other = _other(running, caller, user, role, request)
+    other = acting(running, caller, request, role=role, user=user)
     seen: dict[str, SeenObject] = {}
     for mine, identity in ((True, caller), (False, other)):
         for namespace in running.browser.schemas(identity):
@@ -172,7 +172,7 @@ def view_as(
 
     Needs IMPERSONATE on the other user; the audit log names both.
     """
-    other = _other(running, caller, body.user, body.role, request)
+    other = acting(running, caller, request, role=body.role, user=body.user)
     identifier = table_identifier(body.table)
     found = running.previews.compare(caller, other, identifier, limit=body.limit)
     return _view(found, identifier, _manages(running, caller, identifier, request))
@@ -205,7 +205,7 @@ def preview(
         as_user=body.user,
     )
     asked.seal()
-    other = _other(running, caller, body.user, body.role, request)
+    other = acting(running, caller, request, role=body.role, user=body.user)
     found = running.previews.compare(
         other,
         other,
@@ -215,17 +215,6 @@ def preview(
         limit=body.limit,
     )
     return _view(found, identifier, _manages(running, caller, identifier, request))
-
-
-def _other(running: Parts, caller: Identity, user: str, role: str | None, request: str) -> Identity:
-    """The other user's identity; raises PERMISSION_DENIED for who may not be them."""
-    other = running.access.impersonate(caller, user, request_id=request)
-    if role is None:
-        return other
-    held = running.policies.current().role(role)
-    other = replace(other, role=held.name if held else role)
-    running.policies.current().subject(other)
-    return other
 
 
 def _manages(running: Parts, caller: Identity, identifier: TableIdentifier, request: str) -> bool:
