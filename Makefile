@@ -6,7 +6,7 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash bench docs clean
+.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash test-pyiceberg bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ integration: $(VENV)/.dev $(VENV)/.web  ## Runs the tests that start real server
 
 crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 15 minutes).
 	HEADWATER_CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash
+
+test-pyiceberg: $(VENV)/.dev  ## Runs PyIceberg's own catalog tests, from its sources, against a server of their own.
+	$(BIN)/python tools/pyiceberg_suite.py
 
 bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/results/.
 	$(BIN)/headwater bench tpch --scale 1 --out benchmarks/results
