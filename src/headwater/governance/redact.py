@@ -7,7 +7,7 @@ import hashlib
 
 from sqlglot.dialects import DuckDB
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import TokenType
 
 _LONGEST = 20_000
 _LITERALS = {
@@ -45,10 +45,13 @@ def _redacted(text: str) -> str:
         tokens = DuckDB().tokenize(text)
     except SqlglotError:
         return "(not SQL)"
-    return " ".join(
-        "?" if token.token_type in _LITERALS else _text(text, token) for token in tokens
-    )
-
-
-def _text(text: str, token: Token) -> str:
-    return text[token.start : token.end + 1]
+    parts: list[str] = []
+    end = -1
+    for token in tokens:
+        # What stands between two tokens is space and comments: of those, one space stays.
+        if parts and token.start > end + 1:
+            parts.append(" ")
+        literal = token.token_type in _LITERALS
+        parts.append("?" if literal else text[token.start : token.end + 1])
+        end = token.end
+    return "".join(parts)
