@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what some tests need and pip cannot install: Postgres, a JDK, the Trino JDBC driver.
+# Brings what some tests need and pip cannot install: Postgres, Chromium, a JDK, the Trino JDBC driver.
 # Does nothing for what is there; where it cannot install, the tests that need it say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,11 @@ apt_install() {  # apt_install PACKAGE…: as root on Debian only; quiet unless 
 
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   apt_install postgresql
+fi
+
+# A real browser for the studio's tests (tests/e2e), driven by Playwright.
+if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
+  apt_install chromium
 fi
 
 # The Trino JDBC driver, by Maven coordinates; tests/integration/clients runs it with `java`.

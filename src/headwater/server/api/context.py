@@ -29,6 +29,13 @@ def caller(request: Request) -> Identity:
     token = request.cookies.get(cookie_name(request))
     if not token:
         raise _unauthenticated()
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        # Other ports of this host count as the same site: their pages get the cookie sent along.
+        raise error(
+            ErrorCode.PERMISSION_DENIED,
+            "with a cookie, only this server's own pages may ask",
+            hint="send the token as Authorization: Bearer …",
+        )
     if request.method not in _SAFE_METHODS and not _from_our_page(request):
         raise error(
             ErrorCode.PERMISSION_DENIED,
