@@ -89,7 +89,7 @@ function option(spec: ChartSpec, points: Points, label: string): EChartsCoreOpti
       points.kind === "values"
         ? { ...values, name: points.xName, nameLocation: "middle", nameGap: 26 }
         : { ...axis, type: "category", data: points.labels, splitLine: { show: false }, axisLabel: { ...axis.axisLabel, width: 120, overflow: "truncate" } },
-    yAxis: { ...values, name: points.yName, nameLocation: "end", nameTextStyle: { ...axis.nameTextStyle, align: "left" } },
+    yAxis: { ...values, name: many ? undefined : points.yName, nameLocation: "end", nameTextStyle: { ...axis.nameTextStyle, align: "left" } },
     series:
       points.kind === "values"
         ? [{ type: "scatter", data: points.pairs, symbolSize: 6, itemStyle: { opacity: 0.6 }, large: points.pairs.length > 4000 }]

@@ -6,7 +6,7 @@ import { lazy, Suspense, useCallback, useMemo, useRef } from "react";
 
 import type { GridSource, View } from "@/grid";
 import { isNumber } from "@/grid";
-import { cellText } from "@/grid/values";
+import { cellNumber, cellText } from "@/grid/values";
 import { EmptyState, ErrorBox, IconButton, Select, Skeleton } from "@/ui";
 import { count } from "@/ui/format";
 
@@ -41,7 +41,7 @@ export function ChartPanel({ source, view, spec: given, onSpec, name = "chart" }
     gcTime: 60_000,
   });
   const suggested = useMemo(
-    () => (rows.data ? suggest(source.columns, (column) => distinct(rows.data.tables, column)) : null),
+    () => (rows.data ? suggest(source.columns, (column) => distinct(rows.data.tables, column), (column) => largest(rows.data.tables, column)) : null),
     [rows.data, source.columns],
   );
   const spec = given && fits(given, source.columns) ? given : suggested;
@@ -164,4 +164,15 @@ function distinct(tables: readonly Table[], column: number): number {
     for (let row = 0; vector && row < Math.min(2000, table.numRows); row += 1) seen.add(cellText(vector, row));
   }
   return seen.size;
+}
+
+function largest(tables: readonly Table[], column: number): number {
+  let most = 0;
+  for (const table of tables) {
+    const vector = table.getChildAt(column);
+    for (let row = 0; vector && row < Math.min(2000, table.numRows); row += 1) {
+      most = Math.max(most, Math.abs(cellNumber(vector, row) ?? 0));
+    }
+  }
+  return most;
 }

@@ -23,7 +23,11 @@ export const MARKS: readonly { value: Mark; label: string }[] = [
 ];
 
 /** What suits the columns: time and numbers a line, a category and numbers bars, two numbers points. */
-export function suggest(columns: readonly GridColumn[], distinct: (column: number) => number): ChartSpec | null {
+export function suggest(
+  columns: readonly GridColumn[],
+  distinct: (column: number) => number,
+  largest: (column: number) => number,
+): ChartSpec | null {
   const of = (test: (type: string) => boolean) =>
     columns.flatMap((column, index) => (test(column.type) ? [index] : []));
   const named = (index: number) => columns[index]?.name.toLowerCase() ?? "";
@@ -35,7 +39,10 @@ export function suggest(columns: readonly GridColumn[], distinct: (column: numbe
   // Keys and years are numbers that nobody adds up.
   const measures = numbers.filter((index) => !/(^|_)(id|key|code|year|month|day|hour|zip|number)$|^(id|year|month|day|hour)/.test(named(index)));
   const labels = numbers.filter((index) => !measures.includes(index));
-  const y = measures.length > 0 ? measures : numbers;
+  const first = measures[0] ?? numbers[0];
+  // On one axis, a small measure beside a large one is a flat line.
+  const alike = (index: number) => first === undefined || ratio(largest(index), largest(first)) <= 20;
+  const y = (measures.length > 0 ? measures : numbers).filter(alike);
   const base = { series: null, aggregate: "sum" as const };
   const time = times[0];
   if (time !== undefined && y.length > 0) {
@@ -49,13 +56,18 @@ export function suggest(columns: readonly GridColumn[], distinct: (column: numbe
   }
   const label = labels[0];
   if (label !== undefined && measures.length > 0) {
-    return { ...base, mark: /year|month|day|hour/.test(named(label)) ? "line" : "bar", x: label, y: measures.slice(0, 3) };
+    return { ...base, mark: /year|month|day|hour/.test(named(label)) ? "line" : "bar", x: label, y: y.slice(0, 3) };
   }
-  const [first, second] = numbers;
-  if (first !== undefined && second !== undefined) return { ...base, mark: "scatter", x: first, y: [second] };
-  if (first !== undefined) return { ...base, mark: "histogram", x: first, y: [] };
+  const [across, up] = numbers;
+  if (across !== undefined && up !== undefined) return { ...base, mark: "scatter", x: across, y: [up] };
+  if (across !== undefined) return { ...base, mark: "histogram", x: across, y: [] };
   if (category !== undefined) return { ...base, mark: "bar", x: category, y: [], aggregate: "count" };
   return time === undefined ? null : { ...base, mark: "line", x: time, y: [], aggregate: "count" };
+}
+
+function ratio(one: number, other: number): number {
+  const [low, high] = [Math.min(one, other), Math.max(one, other)];
+  return low > 0 ? high / low : 1;
 }
 
 /** False when the spec names columns that the result does not have, as after another query. */

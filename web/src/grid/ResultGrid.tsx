@@ -16,7 +16,7 @@ import { isNumber, PLAIN } from "./source";
 import { cellText } from "./values";
 import { Windows } from "./windows";
 
-const NUMBERS = 56;
+const NUMBERS = 64;
 const MOST_COPIED = 50_000;
 // A frame that is a little late is better than an empty one; after this, the places are shown.
 const PATIENCE_MS = 220;
@@ -338,7 +338,7 @@ function useLayout(source: GridSource, widths: Record<number, number>, windows: 
           longest = Math.max(longest, (cellText(vector, row) ?? "").length);
         }
       }
-      return Math.round(Math.min(360, 22 + longest * 7.3));
+      return Math.round(Math.min(360, 24 + longest * 8));
     });
     const lefts: number[] = [];
     let at = NUMBERS;

@@ -1,9 +1,10 @@
 import { Command as Cmd } from "cmdk";
 import { Search } from "lucide-react";
+import { Dialog } from "radix-ui";
 import { useEffect, useMemo, useState } from "react";
 
 import { isAbort } from "@/api/errors";
-import { Kbd, toastError } from "@/ui";
+import { Kbd, toastError, useReturnFocus } from "@/ui";
 
 import type { Command, CommandSource } from "./commands";
 import { score } from "./commands";
@@ -20,6 +21,7 @@ export function Palette(props: {
 }) {
   const { open, onOpenChange, sources } = props;
   const [typed, setTyped] = useState("");
+  const giveBack = useReturnFocus(open);
   const found = useFound(sources, open ? typed : "");
   const groups = useMemo(() => {
     const fixed = sources
@@ -45,18 +47,20 @@ export function Palette(props: {
     }
   };
   return (
-    <Cmd.Dialog
-      open={open}
-      onOpenChange={onOpenChange}
-      shouldFilter={false}
-      loop
-      label="Search and commands"
-      overlayClassName="fixed inset-0 z-40 bg-overlay"
-      contentClassName="bg-surface animate-in fixed top-[12vh] left-1/2 z-40 w-[38rem] max-w-[calc(100vw-2rem)] -translate-x-1/2 overflow-hidden rounded-lg border shadow-pop"
-    >
+    <Dialog.Root open={open} onOpenChange={onOpenChange}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="bg-overlay fixed inset-0 z-40" />
+        <Dialog.Content
+          aria-describedby={undefined}
+          onCloseAutoFocus={giveBack}
+          className="bg-surface animate-in fixed top-[12vh] left-1/2 z-40 w-[38rem] max-w-[calc(100vw-2rem)] -translate-x-1/2 overflow-hidden rounded-lg border shadow-pop"
+        >
+          <Dialog.Title className="sr-only">Search and commands</Dialog.Title>
+          <Cmd shouldFilter={false} loop label="Search and commands">
       <div className="flex items-center gap-2 border-b px-3">
         <Search aria-hidden size={15} className="text-text-3" />
         <Cmd.Input
+          autoFocus
           value={typed}
           onValueChange={setTyped}
           placeholder="Go to a page, find a table, run a command"
@@ -94,7 +98,10 @@ export function Palette(props: {
           </Cmd.Group>
         ))}
       </Cmd.List>
-    </Cmd.Dialog>
+          </Cmd>
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
   );
 }
 

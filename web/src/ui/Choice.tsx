@@ -45,8 +45,8 @@ export function Select(props: SelectProps) {
         className={cx(
           CONTROL,
           "hover:bg-hover inline-flex items-center justify-between gap-1.5 data-[placeholder]:text-text-3",
-          size === "sm" && "h-6 text-sm",
-          className,
+          size === "sm" ? "h-6 text-sm" : "h-7",
+          className ?? "w-full",
         )}
       >
         <span className="truncate">

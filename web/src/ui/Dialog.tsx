@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { Dialog as Primitive } from "radix-ui";
 import type { ReactNode } from "react";
-import { useState } from "react";
+import { useRef, useState } from "react";
 
 import { Button, IconButton } from "./Button";
 import { cx } from "./classes";
@@ -21,9 +21,29 @@ export interface DialogProps {
   children?: ReactNode;
 }
 
+/** Where the focus was before a dialog opened, and a handler that gives it back after it. */
+export function useReturnFocus(open: boolean): (event: Event) => void {
+  const before = useRef<Element | null>(null);
+  const was = useRef(false);
+  if (open && !was.current) before.current = document.activeElement;
+  was.current = open;
+  return (event) => {
+    event.preventDefault();
+    if (before.current instanceof HTMLElement && before.current.isConnected) before.current.focus();
+  };
+}
+
+function focusFirst(event: Event) {
+  event.preventDefault();
+  const content = event.currentTarget as HTMLElement;
+  const field = content.querySelector<HTMLElement>("input, textarea, [role=combobox]");
+  (field ?? content).focus();
+}
+
 /** A window above the page; focus stays in it and comes back after it. */
 export function Dialog(props: DialogProps) {
   const { open, onOpenChange, title, description, footer, width = "md", dismissable = true } = props;
+  const giveBack = useReturnFocus(open);
   const hold = (event: Event) => {
     if (!dismissable) event.preventDefault();
   };
@@ -32,6 +52,8 @@ export function Dialog(props: DialogProps) {
       <Primitive.Portal>
         <Primitive.Overlay className="bg-overlay fixed inset-0 z-40" />
         <Primitive.Content
+          onOpenAutoFocus={focusFirst}
+          onCloseAutoFocus={giveBack}
           onEscapeKeyDown={hold}
           onPointerDownOutside={hold}
           onInteractOutside={hold}

@@ -58,7 +58,7 @@ export function Field({ label, hint, error, required, className, children }: Fie
 }
 
 export const CONTROL =
-  "bg-surface text-text h-7 w-full min-w-0 rounded-md border border-border-2 px-2 " +
+  "bg-surface text-text min-w-0 rounded-md border border-border-2 px-2 " +
   "focus-visible:outline-offset-[-1px] aria-invalid:border-bad disabled:opacity-50";
 
 export interface InputProps extends InputHTMLAttributes<HTMLInputElement> {
@@ -75,7 +75,7 @@ export function Input({ icon: Icon, className, ...rest }: InputProps) {
       autoComplete="off"
       {...field}
       {...rest}
-      className={cx(CONTROL, Icon && "pl-7", className)}
+      className={cx(CONTROL, "h-7", Icon && "pl-7", className ?? "w-full")}
     />
   );
   if (!Icon) return input;
@@ -119,7 +119,7 @@ export function SearchInput({ value, onChange, placeholder = "Search", label, cl
           }
         }}
         {...rest}
-        className={cx(CONTROL, "px-7")}
+        className={cx(CONTROL, "h-7 w-full px-7")}
       />
       {value && (
         <button
@@ -148,7 +148,7 @@ export function Textarea({ className, ...rest }: TextareaProps) {
       rows={3}
       {...field}
       {...rest}
-      className={cx(CONTROL, "h-auto resize-y py-1", className)}
+      className={cx(CONTROL, "resize-y py-1", className ?? "w-full")}
     />
   );
 }

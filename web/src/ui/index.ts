@@ -4,7 +4,7 @@ export { Button, type ButtonProps, IconButton, type IconButtonProps } from "./Bu
 export { Checkbox, Combobox, type Option, Select, Switch } from "./Choice";
 export { cx } from "./classes";
 export { CodeBlock, CopyButton } from "./CodeBlock";
-export { Confirm, Dialog } from "./Dialog";
+export { Confirm, Dialog, useReturnFocus } from "./Dialog";
 export { ErrorBox } from "./ErrorBox";
 export { Card, EmptyState, KeyValue, Section, Skeleton } from "./Feedback";
 export { Field, Input, SearchInput, Textarea } from "./Field";

@@ -1,5 +1,5 @@
 import type { CompletionContext, CompletionResult } from "@codemirror/autocomplete";
-import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { PostgreSQL, sql as sqlLanguage, SQLDialect, StandardSQL } from "@codemirror/lang-sql";
 import { bracketMatching, ensureSyntaxTree, indentOnInput, indentUnit } from "@codemirror/language";
@@ -83,7 +83,7 @@ export function Editor(props: EditorProps) {
       extensions: [
         Prec.highest(
           keymap.of([
-            { key: "Mod-Enter", run: () => { tell(); now.current.onRun(); return true; } },
+            { key: "Mod-Enter", run: (made) => { closeCompletion(made); tell(); now.current.onRun(); return true; } },
             { key: "Tab", run: acceptCompletion },
           ]),
         ),
@@ -226,6 +226,9 @@ async function complete(context: CompletionContext, props: EditorProps): Promise
     const body = { sql: context.state.doc.toString(), position: context.pos, dialect, schema, role };
     const answer = await calls.complete(body, aborter.signal);
     if (context.aborted || answer.items.length === 0) return null;
+    // What is typed out already needs no proposal.
+    const typed = context.state.sliceDoc(answer.from, context.pos).toLowerCase();
+    if (answer.items.length === 1 && answer.items[0]?.label.toLowerCase() === typed) return null;
     return {
       from: answer.from,
       to: answer.to,

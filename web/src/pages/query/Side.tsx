@@ -136,7 +136,7 @@ function HistoryList({ user, onOpen }: { user: string; onOpen: SideProps["onHist
                   onClick={() => onOpen(row, exact ?? row.text, exact !== null)}
                 >
                   <span className="mono w-full truncate">{(exact ?? row.text).replaceAll(/\s+/g, " ").slice(0, 160)}</span>
-                  <span className="text-text-3 flex w-full items-center gap-2 text-xs tabular-nums">
+                  <span className="text-text-3 flex w-full items-center gap-2 overflow-hidden text-xs whitespace-nowrap tabular-nums">
                     <StateBadge state={row.state} />
                     <span>{ago(row.created_ms)}</span>
                     <span>{took === null ? "" : duration(took)}</span>

@@ -42,7 +42,7 @@ export const theme = EditorView.theme({
     textUnderlineOffset: "3px",
   },
   ".cm-gutter-lint": { width: "14px" },
-  ".cm-lint-marker-error": { content: '""', width: "8px", height: "8px", margin: "6px 3px", borderRadius: "50%", backgroundColor: "var(--bad)" },
+  ".cm-lint-marker-error": { content: '""', width: "8px", height: "8px", margin: "4px 3px", borderRadius: "50%", backgroundColor: "var(--bad)" },
   ".cm-panels": { backgroundColor: "var(--surface-2)", color: "var(--text)" },
   ".cm-panels.cm-panels-top": { borderBottom: "1px solid var(--border)" },
   ".cm-textfield": { backgroundColor: "var(--surface)", border: "1px solid var(--border-2)", borderRadius: "4px", color: "inherit" },
