@@ -7,6 +7,7 @@ Each has a phase that means the same for both: `waiting`, `running`, `success`, 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,9 @@ ACTIVE = frozenset({"waiting", "running"})
 
 _PHASE_OF = {str(state): phase for phase, pair in PHASES.items() for each in pair for state in each}
 
+_DOTTED = re.compile(r" \. ")
+_CLOSED = re.compile(r" ([,)])")
+_OPENED = re.compile(r"\( ")
 _FINAL = [str(state) for state in QueryState if state.is_final]
 _MOST_ACTIVE = 1000
 
@@ -200,7 +204,7 @@ class Activities:
             kind=QUERY,
             phase=_PHASE_OF[state],
             state=state,
-            title=row["text"],
+            title=_tidy(row["text"]),
             user=row["principal_name"],
             role=row["role"],
             source=row["source"],
@@ -239,6 +243,11 @@ def _run(row: Mapping[str, Any]) -> Activity:
         attempt=row["attempt"],
         attempts=spec["retry"]["max_attempts"],
     )
+
+
+def _tidy(text: str) -> str:
+    """A text without literals, its tokens closer together; for reading only."""
+    return _OPENED.sub("(", _CLOSED.sub(r"\1", _DOTTED.sub(".", text)))
 
 
 def _conditions(table: Any, wanted: Filter) -> list[ColumnElement[bool]]:

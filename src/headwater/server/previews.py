@@ -31,12 +31,16 @@ from headwater.query.service import QueryService, Run
 from headwater.query.work import Parts as QueryParts
 from headwater.sql.types import quote, trino_type
 
+Start = Sequence[tuple[str, Any]]
+"""Where to begin in the order of the keys: columns, each with a value that is not NULL."""
+
 SOURCE = "preview"
 """What the history calls these statements."""
 
 _SECONDS = 30.0
 _LONGEST_TEXT = 400
 _MOST_KEYS = 12
+_START_KEYS = 3
 _SORTED_ROWS = 20_000_000
 _SORTABLE = ("int", "long", "string", "date", "timestamp", "timestamptz", "boolean", "decimal")
 
@@ -66,6 +70,8 @@ class Pane:
     filtered: bool = False
     policies: tuple[str, ...] = ()
     error: HeadwaterError | None = None
+    head: tuple[Any, ...] = ()
+    """The first row as Python values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class Previews:
     ) -> SideBySide:
         """The table as both see it; with a draft, the second as under those policies.
 
+        When there is more than fits, both begin with the first row that the second sees.
         `narrows` says that the second cannot see a row that the first does not.
         """
         access = self._parts.access
@@ -112,8 +119,10 @@ class Previews:
             for each, who in ((access, first), (drafted, second))
         )
         keys = self._keys(identifier, columns_a, columns_b)
-        pane_a = self._pane(access, first, identifier, columns_a, keys, limit, None)
         pane_b = self._pane(drafted, second, identifier, columns_b, keys, limit, run)
+        pane_a = self._pane(
+            access, first, identifier, columns_a, keys, limit, None, _start(pane_b, keys)
+        )
         return SideBySide(pane_a, pane_b, _missing(pane_a, pane_b, keys, narrows))
 
     def _drafted(self, draft: State) -> Access:
@@ -169,35 +178,40 @@ class Previews:
         keys: Sequence[str],
         limit: int,
         run: Run | None,
+        start: Start = (),
     ) -> Pane:
         who = Pane(identity.principal.name, identity.role)
         name = f"{quote(namespace_text(identifier.namespace))}.{quote(identifier.name)}"
         order = f" ORDER BY {', '.join(map(quote, keys))}" if keys else ""
-        rows = self._ask(identity, f"SELECT * FROM {name}{order} LIMIT {limit}", run)
         counted = self._ask(identity, f"SELECT count(*) FROM {name}", run)
         try:
-            table = rows.table()
             total = counted.table().column(0)[0].as_py()
+            condition, values = _from(start) if total > limit else ("", ())
+            asked = f"SELECT * FROM {name}{condition}{order} LIMIT {limit}"
+            table = self._ask(identity, asked, run, values).table()
         except HeadwaterError as exc:
             return replace(who, error=exc)
         masks = {column.name: column for column in columns}
-        values = [[_short(v) for v in python_values(column)] for column in table.columns]
+        raw = [python_values(column) for column in table.columns]
         state = access.store.current()
         entry = access.catalog.entry(identifier)
         bound = filters(state, state.subject(identity), entry.uuid) if entry else ()
         return replace(
             who,
             columns=tuple(_column(field.name, masks.get(field.name)) for field in table.schema),
-            rows=[list(row) for row in zip(*values, strict=True)],
+            rows=[[_short(value) for value in row] for row in zip(*raw, strict=True)],
+            head=tuple(column[0] for column in raw) if table.num_rows else (),
             total=total,
             filtered=bool(bound),
             policies=tuple(policy.label for policy in bound),
         )
 
-    def _ask(self, identity: Identity, sql: str, run: Run | None) -> Query:
+    def _ask(
+        self, identity: Identity, sql: str, run: Run | None, values: Sequence[Any] = ()
+    ) -> Query:
         limits = Limits(seconds=_SECONDS)
         session = Session(identity, Dialect.TRINO, source=SOURCE, limits=limits)
-        return self._queries.submit(session, Statement(sql), run)
+        return self._queries.submit(session, Statement(sql, tuple(values)), run)
 
 
 def _column(name: str, scanned: ScanColumn | None) -> PaneColumn:
@@ -210,6 +224,26 @@ def _column(name: str, scanned: ScanColumn | None) -> PaneColumn:
         mask.name if mask else None,
         mask.action.value if mask else None,
     )
+
+
+def _start(pane: Pane, keys: Sequence[str]) -> Start:
+    """The pane's first row, by the first of the keys; none when a NULL is among them."""
+    row = dict(zip((column.name for column in pane.columns), pane.head, strict=False))
+    found = [(key, row[key]) for key in keys[:_START_KEYS] if key in row]
+    return found if all(value is not None for _, value in found) else ()
+
+
+def _from(start: Start) -> tuple[str, list[Any]]:
+    """A condition for the rows from `start` on, NULLs last as they are sorted, and its values."""
+    condition, values = "", list[Any]()
+    for place, (key, value) in enumerate(reversed(start)):
+        name = quote(key)
+        sign = ">" if place else ">="
+        condition = f"({name} {sign} ? OR {name} IS NULL" + (
+            f" OR ({name} = ? AND {condition}))" if place else ")"
+        )
+        values = [value, *([value] if place else []), *values]
+    return (f" WHERE {condition}" if condition else ""), values
 
 
 def _short(value: Any) -> Any:
@@ -238,5 +272,6 @@ def _missing(first: Pane, second: Pane, keys: Sequence[str], narrows: bool) -> l
 
 
 def _marks(pane: Pane, keys: Sequence[str]) -> list[bytes]:
-    places = [place for place, column in enumerate(pane.columns) if column.name in keys]
+    names = [column.name for column in pane.columns]
+    places = [names.index(key) for key in keys if key in names]
     return [orjson.dumps([row[place] for place in places]) for row in pane.rows]

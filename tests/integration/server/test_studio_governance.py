@@ -252,6 +252,19 @@ def test_view_as_shows_both_sides_and_audits_both_names(of):
     }
 
 
+def test_both_sides_begin_where_the_other_user_s_rows_do(of):
+    draft = {
+        "name": "late",
+        "table": "hr.emp",
+        "predicate": "id >= 3",
+        "to": [{"name": "reader", "kind": "role"}],
+    }
+    body = {"row_filter": draft, "user": "ellen", "limit": 1}
+    seen = good(of("admin").post("policies/preview", json=body))
+    assert [row[0] for row in seen["first"]["rows"]] == [3]
+    assert (seen["first"]["total"], seen["missing"]) == (2, [])
+
+
 def test_view_as_tells_what_does_not_exist_for_the_other(of):
     admin = of("admin")
     seen = good(admin.post("view-as", json={"user": "nadia", "table": "hr.emp"}))

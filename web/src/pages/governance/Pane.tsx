@@ -16,9 +16,23 @@ export interface PaneProps {
   other?: PaneView;
 }
 
+/** The places of a pane's columns: what is masked or hidden on either side comes first. */
+function ordered(pane: PaneView, other: PaneView | undefined): number[] {
+  const theirs = new Map(other?.columns.map((column) => [column.name, column]));
+  const differs = (place: number) => {
+    const column = pane.columns[place];
+    if (!column || !other || other.error || pane.error) return false;
+    const same = theirs.get(column.name);
+    return !same || same.action !== column.action;
+  };
+  const places = pane.columns.map((_, place) => place);
+  return [...places.filter(differs), ...places.filter((place) => !differs(place))];
+}
+
 /** What one user sees of a table. */
 export function Pane({ title, pane, missing, other }: PaneProps) {
   const gone = new Set(missing ?? []);
+  const places = ordered(pane, other);
   const names = new Set(pane.columns.map((column) => column.name));
   const hidden = pane.error ? [] : (other?.columns.filter((column) => !names.has(column.name)) ?? []);
   return (
@@ -57,7 +71,16 @@ export function Pane({ title, pane, missing, other }: PaneProps) {
           <table aria-label={title} className="border-separate border-spacing-0">
             <thead>
               <tr>
-                {pane.columns.map((column) => (
+                {hidden.map((column) => (
+                  <th
+                    key={column.name}
+                    scope="col"
+                    className="bg-surface-2 text-text-3 sticky top-0 z-10 h-8 border-r border-b px-2 text-left text-sm font-normal whitespace-nowrap line-through"
+                  >
+                    {column.name}
+                  </th>
+                ))}
+                {places.map((at) => pane.columns[at]).map((column) => column && (
                   <th
                     key={column.name}
                     scope="col"
@@ -75,21 +98,15 @@ export function Pane({ title, pane, missing, other }: PaneProps) {
                     )}
                   </th>
                 ))}
-                {hidden.map((column) => (
-                  <th
-                    key={column.name}
-                    scope="col"
-                    className="bg-surface-2 text-text-3 sticky top-0 z-10 h-8 border-r border-b px-2 text-left text-sm font-normal whitespace-nowrap line-through"
-                  >
-                    {column.name}
-                  </th>
-                ))}
               </tr>
             </thead>
             <tbody>
               {pane.rows.map((row, place) => (
                 <tr key={place} className={gone.has(place) ? "bg-bad-soft" : undefined}>
-                  {row.map((value, column) => (
+                  {hidden.map((column) => (
+                    <td key={column.name} aria-label="hidden" className="bg-surface-2 border-r border-b px-2" />
+                  ))}
+                  {places.map((column) => [column, row[column]] as const).map(([column, value]) => (
                     <td
                       key={column}
                       title={typeof value === "string" ? value : undefined}
@@ -106,9 +123,6 @@ export function Pane({ title, pane, missing, other }: PaneProps) {
                         <bdi>{typeof value === "object" ? JSON.stringify(value) : String(value)}</bdi>
                       )}
                     </td>
-                  ))}
-                  {hidden.map((column) => (
-                    <td key={column.name} aria-label="hidden" className="bg-surface-2 border-r border-b px-2" />
                   ))}
                 </tr>
               ))}

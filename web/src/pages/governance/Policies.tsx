@@ -74,7 +74,7 @@ export function Policies() {
                 width: "11rem",
                 sort: (row) => text(row, "policy"),
                 cell: (row) => (
-                  <span className="inline-flex items-center gap-2">
+                  <span className="inline-flex items-center gap-2 align-middle">
                     {row.type === "row filter" ? (
                       <Filter aria-label="row filter" size={14} className="text-text-3" />
                     ) : (

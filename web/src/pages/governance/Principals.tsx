@@ -50,7 +50,7 @@ export function Principals() {
               header: "Name",
               sort: (row) => row.name,
               cell: (row) => (
-                <span className="inline-flex items-center gap-2">
+                <span className="inline-flex items-center gap-2 align-middle">
                   {row.kind === "role" ? (
                     <Users aria-hidden size={14} className="text-text-3" />
                   ) : row.kind === "user" ? (
