@@ -46,7 +46,7 @@ function Shown({ plan }: { plan: PlanView }) {
           {plan.scans.map((scan, index) => (
             <Card key={index} className="p-3">
               <p className="truncate font-medium">
-                <bdi>{scan.table}</bdi>
+                {scan.table === null ? <i>A table behind a view</i> : <bdi>{scan.table}</bdi>}
               </p>
               <p className="mt-1 flex flex-wrap gap-1">
                 <Badge>{scan.columns.length} columns</Badge>

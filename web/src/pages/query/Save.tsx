@@ -12,7 +12,7 @@ import type { QueryTab } from "./tabs";
 
 /** What is saved of a tab. */
 export function draftOf(tab: QueryTab, name: string, share: string | null): SavedDraft {
-  return { name, sql: tab.sql, dialect: tab.dialect, schema: tab.schema, description: null, chart: tab.chart, share };
+  return { name, sql: tab.sql, dialect: tab.dialect, schema: tab.schema, description: tab.saved?.description ?? "", chart: tab.chart, share };
 }
 
 /** Asks for a name, the first time that a query is saved. */

@@ -33,7 +33,9 @@ export interface PlanView {
   engine: string | null;
   nodes: PlanNode | null;
   scans: {
-    table: string;
+    /** Null behind a view: its tables are the view owner's business. */
+    table: string | null;
+    through_view?: boolean;
     snapshot: number | string | null;
     columns: string[];
     row_filter: boolean;
@@ -48,7 +50,7 @@ export interface SavedQuery {
   sql: string;
   dialect: string;
   schema: string | null;
-  description: string | null;
+  description: string;
   chart: ChartSpec | null;
   share: string | null;
   owner: string;

@@ -16,7 +16,7 @@ export interface QueryTab {
   schema: string | null;
   role: string | null;
   /** The saved query that this is, and what was last read of it. */
-  saved: { id: string; version: number; name: string; sql: string; share: string | null } | null;
+  saved: { id: string; version: number; name: string; sql: string; share: string | null; description: string } | null;
   /** The statement that ran last, to show its result again after a reload. */
   statement: { id: string; sql: string; offset: number } | null;
   chart: ChartSpec | null;
@@ -156,7 +156,7 @@ export function savedPart(query: SavedQuery): Partial<QueryTab> {
     dialect: query.dialect,
     schema: query.schema,
     chart: query.chart,
-    saved: { id: query.id, version: query.version, name: query.name, sql: query.sql, share: query.share },
+    saved: { id: query.id, version: query.version, name: query.name, sql: query.sql, share: query.share, description: query.description },
   };
 }
 
