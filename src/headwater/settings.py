@@ -35,6 +35,7 @@ class LimitSettings(BaseModel):
     result_seconds: float = Field(
         900.0, gt=0, description="How long a result is kept after it was last asked for."
     )
+    upload_bytes: int = Field(64 * GIB, gt=0, description="Bytes of one file that is sent.")
     history_days: int = Field(90, gt=0, description="How long the query history is kept.")
 
 

@@ -61,6 +61,11 @@ class Browser:
             raise schema_not_found(namespace, self.suggest_schema(identity, namespace))
         return self._tables(state, subject, namespace)
 
+    def sees(self, identity: Identity, entry: TableEntry) -> bool:
+        """True when the table or view exists for the caller."""
+        state, subject = self._subject(identity)
+        return self._sees(state, subject, entry)
+
     def columns(self, identity: Identity, identifier: TableIdentifier) -> tuple[ScanColumn, ...]:
         """The visible columns of a table (masks included) or view, in order.
 

@@ -15,6 +15,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from headwater.errors import ErrorCode, HeadwaterError, error
@@ -27,6 +28,16 @@ from headwater.query.arrow_writes import WriteMode
 _MOST_FILES = 100_000
 _WILD = frozenset("*?[")
 _CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LocationEntry:
+    """A file or folder in a location; bytes are 0 for a folder."""
+
+    name: str
+    path: str
+    is_folder: bool
+    bytes: int
 
 
 class LocationFiles:
@@ -58,6 +69,33 @@ class LocationFiles:
         finally:
             fetch.request.finish(outcome=outcome, error_code=code, engine="staging")
         return names, fetch.bytes
+
+    def entries(self, session: Session, path: str, *, most: int) -> list[LocationEntry]:
+        """What a granted folder holds, folders first, by name; `most` of it.
+
+        Links are not followed. Raises PERMISSION_DENIED without READ FILES, FILE_NOT_FOUND.
+        """
+        request = self._begin(session, "LIST", [path])
+        self.allow(request, Privilege.READ_FILES, path)
+        folder = os.path.realpath(location_uri(path).removeprefix("file://"))
+        self.allow(request, Privilege.READ_FILES, folder)
+        request.seal()
+        found: list[LocationEntry] = []
+        try:
+            with os.scandir(folder) as listed:
+                for each in listed:
+                    if each.is_symlink() or each.name.startswith("."):
+                        continue
+                    is_folder = each.is_dir(follow_symlinks=False)
+                    if not is_folder and not each.is_file(follow_symlinks=False):
+                        continue
+                    size = 0 if is_folder else each.stat(follow_symlinks=False).st_size
+                    found.append(LocationEntry(each.name, each.path, is_folder, size))
+        except (FileNotFoundError, NotADirectoryError) as failure:
+            raise error(ErrorCode.FILE_NOT_FOUND, f"there is no folder {path[:200]!r}") from failure
+        except OSError as failure:
+            raise _failed(failure, path) from failure
+        return sorted(found, key=lambda each: (not each.is_folder, each.name))[:most]
 
     def _begin(self, session: Session, verb: str, paths: Sequence[str]) -> AccessRequest:
         return self._access.begin(

@@ -22,15 +22,18 @@ from headwater.server.api import (
     health,
     identity,
     jobs,
+    layouts,
     loads,
     maintenance,
     matrix,
     perspectives,
+    onboarding,
     problems,
     results,
     saved,
     session,
     statements,
+    tables,
 )
 from headwater.server.api.context import caller, json_only
 from headwater.server.api_page import STYLE_SOURCE, render
@@ -52,6 +55,9 @@ _ROUTERS = (
     matrix,
     perspectives,
     audit,
+    tables,
+    layouts,
+    onboarding,
     identity,
     session,
     health,

@@ -24,6 +24,7 @@ from headwater.governance.audit import AuditLog
 from headwater.governance.bootstrap import ensure_admin
 from headwater.governance.identity import Directory
 from headwater.governance.journal import GovernanceJournal
+from headwater.governance.lineage import Lineage
 from headwater.governance.resolve import Paths
 from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
@@ -31,6 +32,7 @@ from headwater.jobs.driver import Driver
 from headwater.model.principal import Identity, Principal
 from headwater.query.completion import Completer
 from headwater.query.history import History
+from headwater.query.location_files import LocationFiles
 from headwater.query.pipeline import Pipeline
 from headwater.query.saved import SavedQueries
 from headwater.query.service import QueryService
@@ -40,6 +42,7 @@ from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.administration import Administration
 from headwater.server.home import Home
 from headwater.server.housekeeping import Housekeeping
+from headwater.server.inspection import Inspection
 from headwater.server.load.loader import Loader
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
@@ -256,6 +259,10 @@ class Platform:
             saved=SavedQueries(database, policies),
             completer=Completer(access.browser, policies),
             loader=Loader(catalog, access, engine, Uploads(home.uploads)),
+            locations=LocationFiles(access, (home.path,)),
+            inspection=Inspection(
+                catalog, access, queries, Lineage(database, audit, catalog, access.browser)
+            ),
             sweeping=sweeping,
             jobs=jobs,
             previews=Previews(queries, pipeline.parts),

@@ -15,10 +15,12 @@ from headwater.governance.tokens import Tokens
 from headwater.jobs.service import JobService
 from headwater.query.completion import Completer
 from headwater.query.saved import SavedQueries
+from headwater.query.location_files import LocationFiles
 from headwater.query.service import QueryService
 from headwater.query.stored import StoredResults
 from headwater.server.administration import Administration
 from headwater.server.home import Home
+from headwater.server.inspection import Inspection
 from headwater.server.load.loader import Loader
 from headwater.server.previews import Previews
 from headwater.server.sweeping import Sweeping
@@ -50,6 +52,8 @@ class Parts:
     saved: SavedQueries
     completer: Completer
     loader: Loader
+    locations: LocationFiles
+    inspection: Inspection
     sweeping: Sweeping
     jobs: JobService
     previews: Previews

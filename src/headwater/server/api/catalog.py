@@ -122,7 +122,7 @@ def describe(table: str, caller: Caller, running: Running) -> TableView:
             for column in columns
         ],
         format_version=loaded.metadata.get("format-version"),
-        partitioning=_partitioning(loaded.metadata, {column.field_id for column in columns}),
+        partitioning=partitioning(loaded.metadata, {column.field_id for column in columns}),
         properties=properties,
     )
 
@@ -181,7 +181,7 @@ def _sql_name(identifier: TableIdentifier) -> str:
     return f"{quote(namespace_text(identifier.namespace))}.{quote(identifier.name)}"
 
 
-def _partitioning(metadata: dict[str, Any], visible: set[int]) -> list[str]:
+def partitioning(metadata: dict[str, Any], visible: set[int]) -> list[str]:
     """The default partition spec as `month(pickup)`; columns that are hidden are left out."""
     names = {
         field["id"]: field["name"]

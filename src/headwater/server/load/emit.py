@@ -6,7 +6,7 @@ paths are the server's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlglot import exp
 
@@ -21,9 +21,7 @@ _SAMPLE_ROWS = 1_000_000
 _JSON_OBJECT_BYTES = 16 * 1024 * 1024
 
 
-def reader(
-    files: Sequence[LoadFile], layout: CsvLayout | None, *, skip_errors: bool
-) -> exp.Anonymous:
+def reader(files: Sequence[LoadFile], layout: CsvLayout | None, *, skip_errors: bool) -> exp.Expr:
     """The table function that reads the files; all are of one format and, for CSV, one layout."""
     paths = exp.array(*(exp.Literal.string(str(file.path)) for file in files))
     options: dict[str, exp.Expr] = {}
@@ -35,7 +33,7 @@ def reader(
             "delim": exp.Literal.string(layout.separator),
             "quote": exp.Literal.string('"'),
             "escape": exp.Literal.string('"'),
-            "header": exp.true(),
+            "header": exp.convert(layout.header),
             "columns": exp.Struct(
                 expressions=[
                     exp.PropertyEQ(
@@ -113,9 +111,56 @@ def _kind_of_text(column: str) -> str:
     return f"CASE WHEN count({column}) = 0 THEN 'VARCHAR' {whens} ELSE 'VARCHAR' END"
 
 
-def create(identifier: TableIdentifier, source: exp.Expr, columns: Iterable[Column]) -> str:
-    """CREATE TABLE AS: the files' columns, cast to the types given."""
+def chosen(source: exp.Expr, names: Sequence[tuple[str, str]]) -> exp.Expr:
+    """The source with some of its columns only: each by its name there, and the name it gets."""
+    listed = (
+        exp.alias_(exp.column(exp.to_identifier(name, quoted=True)), to, quoted=True)
+        for name, to in names
+    )
+    return exp.select(*listed).from_(source).subquery("chosen")
+
+
+def first_rows(source: exp.Expr, rows: int) -> exp.Expr:
+    """The source's first rows, as a source."""
+    return exp.select("*").from_(source).limit(rows).subquery("beginning")
+
+
+def texts_of(source: exp.Expr, names: Sequence[str], *, rows: int, characters: int) -> str:
+    """The first rows, every value as text of some characters at most."""
+    listed = ", ".join(
+        f"substr(CAST({quote(name)} AS VARCHAR), 1, {characters + 1}) AS {quote(name)}"
+        for name in names
+    )
+    return f"SELECT {listed} FROM {_sql(source)} LIMIT {rows}"
+
+
+def unfit_of(source: exp.Expr, columns: Sequence[Column], *, each: int) -> str:
+    """Values that cannot be cast: column, value as text, and how many rows; `each` of a column."""
+    parts = []
+    for name, kind in columns:
+        column = exp.column(exp.to_identifier(name, quoted=True))
+        tried = exp.TryCast(this=column.copy(), to=kind.copy())
+        wrong = exp.and_(column.is_(exp.null()).not_(), tried.is_(exp.null()))
+        label = exp.Literal.string(name).sql("duckdb")
+        parts.append(
+            f"(SELECT {label} AS name, CAST({quote(name)} AS VARCHAR) AS value, "
+            f"count(*) AS times FROM {_sql(source)} WHERE {_sql(wrong)} "
+            f"GROUP BY ALL ORDER BY times DESC, value LIMIT {each})"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def create(
+    identifier: TableIdentifier,
+    source: exp.Expr,
+    columns: Sequence[Column],
+    *,
+    only_castable: bool = False,
+) -> str:
+    """CREATE TABLE AS: the files' columns, cast to the types given; or rows that can be, only."""
     query = exp.select(*(_cast(name, kind) for name, kind in columns)).from_(source)
+    if only_castable:
+        query = query.where(*(_castable(name, kind) for name, kind in columns))
     return _sql(exp.Create(this=_target(identifier), kind="TABLE", expression=query))
 
 

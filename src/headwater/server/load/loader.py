@@ -21,19 +21,27 @@ from headwater.model.principal import Identity
 from headwater.model.scan import GovernedWrite, WriteOperation
 from headwater.server.load import emit
 from headwater.server.load.files import (
+    AS_WRITTEN,
     CsvLayout,
+    CsvOptions,
+    Fault,
     FileFormat,
     LoadFile,
     check_types,
     count_records,
     diagnose,
+    faults,
     inspect,
+    lines_with,
 )
 from headwater.server.load.uploads import Uploads
 from headwater.sql.types import data_type
 from headwater.telemetry.logs import log
 
 _JOBS_KEPT = 200
+_FAULTS = 20
+_FAULT_RECORDS = 1_000_000
+_SHOWN = 80
 _OF_THE_DATA = frozenset(
     {
         ErrorCode.INVALID_CAST,
@@ -58,26 +66,45 @@ class LoadMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnChoice:
+    """What becomes of a file's column: its name in the table and its Iceberg type.
+
+    A `type` of None is found out from all rows.
+    """
+
+    name: str
+    to: str
+    type: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """What to load: files of one format into one table."""
+    """What to load: files of one format into one table; no `columns` means all as they are."""
 
     table: TableIdentifier
     files: tuple[LoadFile, ...]
     mode: LoadMode
     skip_errors: bool
+    columns: tuple[ColumnChoice, ...] = ()
+    options: CsvOptions = AS_WRITTEN
 
 
 @dataclass(slots=True)
 class LoadJob:
-    """A load and how it goes: rows loaded and skipped are known at its end."""
+    """A load and how it goes: rows loaded and skipped are known at its end.
+
+    `stage` is what it does at present; `faults` are lines that made it fail.
+    """
 
     id: str
     identity: Identity
     load: Load
     done: threading.Event
+    stage: str = "reading"
     rows: int = 0
     skipped: int = 0
     error: HeadwaterError | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 class Loader:
@@ -139,9 +166,10 @@ class Loader:
         request.seal()
         outcome, code = "failed", None
         try:
-            layout = _layout(load.files)
+            layout = _layout(load.files, load.options)
             job.rows = self._execute(job, write, layout)
             if load.skip_errors and layout is not None:
+                job.stage = "counting"
                 records = sum(count_records(file, layout) for file in load.files)
                 job.skipped = max(0, records - job.rows)
             outcome = "done"
@@ -178,34 +206,53 @@ class Loader:
     def _execute(self, job: LoadJob, write: GovernedWrite, layout: CsvLayout | None) -> int:
         load = job.load
         source = emit.reader(load.files, layout, skip_errors=load.skip_errors)
+        if load.columns:
+            source = emit.chosen(source, [(choice.name, choice.to) for choice in load.columns])
+        columns: list[emit.Column] = []
         try:
-            asked = (
-                emit.columns_of(source)
-                if layout is None
-                else emit.text_columns_of(source, layout.columns)
-            )
-            described = self._stream(job, asked).to_pydict()
-            inferred = [
-                (name, exp.DataType.build(kind, dialect="duckdb"))
-                for name, kind in zip(*described.values(), strict=True)
-            ]
+            inferred = self._inferred(job, source, layout)
             if any(_is_mixed(kind) for _, kind in inferred):
                 check_types(load.files)
             if load.mode is LoadMode.CREATE:
                 columns = [(name, emit.storable_type(kind)) for name, kind in inferred]
-                statement = emit.create(load.table, source, columns)
+                statement = emit.create(load.table, source, columns, only_castable=load.skip_errors)
             else:
                 columns = _assigned(write, [name for name, _ in inferred], load.files[0])
                 statement = emit.insert(load.table, source, columns, only_castable=load.skip_errors)
                 if load.mode is LoadMode.REPLACE:
                     statement = emit.in_transaction(emit.delete_all(load.table), statement)
+            job.stage = "writing"
             counted = self._stream(job, statement, write)
         except HeadwaterError as exc:
-            raise self._explained(exc, load, layout) from exc
+            job.stage = "looking for the fault"
+            raise self._explained(exc, job, layout, source, columns) from exc
         if load.mode is LoadMode.REPLACE:
             # A transaction answers without a count; its last snapshot has it.
             return _added_rows(self._catalog.table(load.table).metadata)
         return int(counted.column(0)[0].as_py()) if counted.num_rows else 0
+
+    def _inferred(
+        self, job: LoadJob, source: exp.Expr, layout: CsvLayout | None
+    ) -> list[emit.Column]:
+        """The columns and their types: those that were chosen, the others from all rows."""
+        given = {choice.to: data_type(choice.type) for choice in job.load.columns if choice.type}
+        if layout is None:
+            asked = emit.columns_of(source)
+        else:
+            names = [choice.to for choice in job.load.columns] or list(layout.columns)
+            unknown = [name for name in names if name not in given]
+            if not unknown:
+                return [(name, given[name]) for name in names]
+            asked = emit.text_columns_of(source, unknown)
+        described = self._stream(job, asked).to_pydict()
+        found = {
+            name: exp.DataType.build(kind, dialect="duckdb")
+            for name, kind in zip(*described.values(), strict=True)
+        }
+        order = [choice.to for choice in job.load.columns] or (
+            list(found) if layout is None else list(layout.columns)
+        )
+        return [(name, given.get(name) or found[name]) for name in order]
 
     def _stream(self, job: LoadJob, statement: str, write: GovernedWrite | None = None) -> pa.Table:
         plan = GovernedPlan(
@@ -218,15 +265,33 @@ class Loader:
             stream.close()
 
     def _explained(
-        self, failure: HeadwaterError, load: Load, layout: CsvLayout | None
+        self,
+        failure: HeadwaterError,
+        job: LoadJob,
+        layout: CsvLayout | None,
+        source: exp.Expr,
+        columns: list[emit.Column],
     ) -> HeadwaterError:
         """The engine's refusal in terms of the file: which line, and what is wrong there."""
+        load = job.load
         if failure.code not in _OF_THE_DATA:
             return failure
         for file in load.files:
             found = diagnose(file, layout)
             if found is not None:
+                if found.code is ErrorCode.INVALID_FILE:
+                    job.faults = tuple(faults(file, layout, most=_FAULTS, records=_FAULT_RECORDS))
                 return found
+        if layout is not None and columns:
+            misfits = self._misfits(job, layout, source, columns)
+            if misfits:
+                job.faults = tuple(misfits)
+                first = misfits[0]
+                return error(
+                    ErrorCode.INVALID_FILE,
+                    f"{load.files[0].name} line {first.line}: {first.message}",
+                    hint="choose another type, or leave such rows out with --on-error skip",
+                )
         names = ", ".join(file.name for file in load.files)
         if failure.code is ErrorCode.STORAGE_UNAVAILABLE:
             return error(
@@ -240,8 +305,38 @@ class Loader:
             hint="mend the values, or leave such rows out with --on-error skip",
         )
 
+    def _misfits(
+        self,
+        job: LoadJob,
+        layout: CsvLayout,
+        source: exp.Expr,
+        columns: Sequence[emit.Column],
+    ) -> list[Fault]:
+        """The first lines of a CSV file with values that are not of their column's type."""
+        asked = emit.unfit_of(source, columns, each=_FAULTS)
+        try:
+            wrong = self._stream(job, asked).to_pylist()
+        except HeadwaterError:
+            return []
+        kinds = {name: kind.sql("duckdb").lower() for name, kind in columns}
+        names = {choice.to: choice.name for choice in job.load.columns}
+        values: dict[str, set[str]] = {}
+        wanted: dict[str, str] = {}
+        for row in wrong:
+            name = names.get(row["name"], row["name"])
+            values.setdefault(name, set()).add(row["value"])
+            wanted[name] = kinds.get(row["name"], "its type")
+        found: list[Fault] = []
+        for file in job.load.files:
+            for line, name, value in lines_with(file, layout, values, most=_FAULTS):
+                shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+                found.append(Fault(line, f"{name}: {shown!r} is not a {wanted[name]}"))
+            if found:
+                return found
+        return found
 
-def _layout(files: Sequence[LoadFile]) -> CsvLayout | None:
+
+def _layout(files: Sequence[LoadFile], options: CsvOptions) -> CsvLayout | None:
     """Checks the files' beginnings; the one layout that all share, for CSV."""
     first = files[0]
     if any(file.format is not first.format for file in files):
@@ -250,7 +345,7 @@ def _layout(files: Sequence[LoadFile]) -> CsvLayout | None:
             "the files are of different formats",
             hint="load each format by itself",
         )
-    layouts = [inspect(file) for file in files]
+    layouts = [inspect(file, options) for file in files]
     if first.format is FileFormat.CSV:
         for file, layout in zip(files, layouts, strict=True):
             if layout is None or layout != layouts[0]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headwater.errors import ErrorCode, error
@@ -14,6 +15,7 @@ from headwater.model.principal import Principal
 from headwater.server.load.files import LoadFile, format_of, suffix_of
 
 _EXPIRY_SECONDS = 3600.0
+_RESERVE_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,39 @@ class Uploads:
             for upload_id in ids:
                 del self._held[upload_id]
         return [upload.file for upload in found if upload is not None]
+
+    def peek(self, owner: Principal, upload_id: str) -> LoadFile:
+        """The owner's file of that id, which stays and lives for another hour."""
+        with self._lock:
+            upload = self._held.get(upload_id)
+            if upload is None or upload.owner != owner:
+                raise error(
+                    ErrorCode.FILE_NOT_FOUND,
+                    "there is no such upload",
+                    hint="it was loaded already, or waited for more than an hour: send it again",
+                )
+            self._held[upload_id] = replace(upload, received=time.monotonic())
+        return upload.file
+
+    def drop(self, owner: Principal, upload_id: str) -> None:
+        """Removes a file that will not be loaded; harmless when it is gone."""
+        with self._lock:
+            upload = self._held.get(upload_id)
+            if upload is None or upload.owner != owner:
+                return
+            del self._held[upload_id]
+        upload.file.path.unlink(missing_ok=True)
+
+    @property
+    def room(self) -> int:
+        """Bytes that another file may have before the disk runs low."""
+        space = os.statvfs(self._folder)
+        return max(0, space.f_bavail * space.f_frsize - _RESERVE_BYTES)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+        return self._folder
 
     def _expire(self) -> None:
         limit = time.monotonic() - _EXPIRY_SECONDS

@@ -39,11 +39,13 @@ _UNIFORM = re.compile(r"\bu\(i, (\d+)\)")
 _log = log("samples")
 
 
-def load_samples(parts: Parts, admin: Identity) -> None:
-    """Makes what is missing of the sample lake and its demo users, unless that was done before."""
-    with parts.database.read() as connection:
-        if get_setting(connection, _MARK) is not None:
-            return
+def load_samples(parts: Parts, admin: Identity, *, again: bool = False) -> None:
+    """Makes what is missing of the sample lake and its demo users, unless that was done before.
+
+    With `again`, also what somebody dropped since.
+    """
+    if not again and samples_loaded(parts):
+        return
     _ensure_schema(parts, admin)
     for name, definition in tables().items():
         _ensure_table(parts, admin, TableIdentifier(SCHEMA, name), definition)
@@ -52,6 +54,12 @@ def load_samples(parts: Parts, admin: Identity) -> None:
         _run(parts, admin, statement)
     with parts.database.write() as connection:
         set_setting(connection, _MARK, "1")
+
+
+def samples_loaded(parts: Parts) -> bool:
+    """True when the sample lake was made once, whatever became of it since."""
+    with parts.database.read() as connection:
+        return get_setting(connection, _MARK) is not None
 
 
 def tables() -> dict[str, dict[str, Any]]:
