@@ -60,7 +60,7 @@ class HistoryView(BaseModel):
     sees_all: bool
 
 
-class FileView(BaseModel):
+class TableFileView(BaseModel):
     """One file of a table."""
 
     path: str
@@ -74,7 +74,7 @@ class FileView(BaseModel):
 class FilesView(BaseModel):
     """Some files of a snapshot, and how many there are."""
 
-    files: list[FileView]
+    files: list[TableFileView]
     total: int
     location: str
 
@@ -106,8 +106,8 @@ class DiffView(BaseModel):
     added_bytes: int
     removed_bytes: int
     deletes_added: int
-    added: list[FileView]
-    removed: list[FileView]
+    added: list[TableFileView]
+    removed: list[TableFileView]
     columns_added: list[str]
     columns_removed: list[str]
 
@@ -162,7 +162,7 @@ def files(
     io = running.catalog.warehouse.io
     page = layout.file_page(io, found.metadata, chosen, offset, limit)
     return FilesView(
-        files=[FileView(**asdict(row)) for row in page.files],
+        files=[TableFileView(**asdict(row)) for row in page.files],
         total=page.total,
         location=str(found.metadata["location"]),
     )

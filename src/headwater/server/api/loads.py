@@ -102,6 +102,7 @@ class LoadRequest(BaseModel):
     )
     separator: str | None = Field(None, min_length=1, max_length=1, description="CSV's.")
     header: bool = Field(True, description="CSV: the first line names the columns.")
+    keep: bool = Field(False, description="Keep the uploads for another attempt if this fails.")
 
 
 class LoadView(BaseModel):
@@ -197,6 +198,7 @@ def start(body: LoadRequest, caller: Caller, running: Running) -> LoadView:
         body.on_error == "skip",
         columns,
         CsvOptions(body.separator, body.header),
+        kept=tuple(body.uploads) if body.keep else (),
     )
     return _view(running.loader.start(caller, load))
 

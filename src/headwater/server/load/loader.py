@@ -79,7 +79,10 @@ class ColumnChoice:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to load: files of one format into one table; no `columns` means all as they are."""
+    """What to load: files of one format into one table; no `columns` means all as they are.
+
+    `kept` are the ids of uploads that are there again, for another attempt, when the load fails.
+    """
 
     table: TableIdentifier
     files: tuple[LoadFile, ...]
@@ -87,6 +90,7 @@ class Load:
     skip_errors: bool
     columns: tuple[ColumnChoice, ...] = ()
     options: CsvOptions = AS_WRITTEN
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -150,8 +154,11 @@ class Loader:
                 hint=f"look for {job.id} in the server's log",
             )
         finally:
-            for file in job.load.files:
-                file.path.unlink(missing_ok=True)
+            if job.error is not None and job.load.kept:
+                self.uploads.give_back(job.identity.principal, job.load.kept, job.load.files)
+            else:
+                for file in job.load.files:
+                    file.path.unlink(missing_ok=True)
             job.done.set()
 
     def _load(self, job: LoadJob) -> None:

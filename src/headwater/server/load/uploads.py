@@ -75,6 +75,12 @@ class Uploads:
             self._held[upload_id] = replace(upload, received=time.monotonic())
         return upload.file
 
+    def give_back(self, owner: Principal, ids: Sequence[str], files: Sequence[LoadFile]) -> None:
+        """Takes files again that `take` handed out, under their ids: their load failed."""
+        with self._lock:
+            for upload_id, file in zip(ids, files, strict=True):
+                self._held[upload_id] = _Upload(owner, file, time.monotonic())
+
     def drop(self, owner: Principal, upload_id: str) -> None:
         """Removes a file that will not be loaded; harmless when it is gone."""
         with self._lock:

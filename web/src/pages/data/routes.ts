@@ -1,10 +1,9 @@
-import { type AnyRoute, createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute, lazyRouteComponent, type AnyRoute } from "@tanstack/react-router";
 
-/** The routes of the Data page. */
-export const dataRoutes = (root: AnyRoute): AnyRoute[] => [
-  createRoute({
-    getParentRoute: () => root,
-    path: "/data",
-    component: lazyRouteComponent(() => import("./DataPage"), "DataPage"),
-  }),
-];
+const page = lazyRouteComponent(() => import("./DataPage"), "DataPage");
+
+/** Data: the tree alone, a schema, a table or view. */
+export const dataRoutes = (root: AnyRoute): AnyRoute[] =>
+  ["/data", "/data/$schema", "/data/$schema/$table"].map((path) =>
+    createRoute({ getParentRoute: () => root, path, component: page }),
+  );
