@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Connection, select
 
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import ObjectKind, TableEntry
@@ -26,8 +26,10 @@ from headwater.store.database import Database
 INTERNAL_CLIENTS = "studio:"
 """What the client of a statement that the studio asks for itself begins with."""
 
+_WORKERS = "engine worker "
 _LOOKED_AT = 1000
 _AT_ONCE = 200
+_SOON = 2000
 _NODES = 60
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE"})
 _CREATES = frozenset({"create-table", "create-view", "update-view"})
@@ -72,7 +74,11 @@ class Picture:
 
 @dataclass(slots=True)
 class _Request:
-    """What the events of one request tell: uuids that it read and wrote."""
+    """What the events of one request tell: uuids that it read and wrote.
+
+    `creating` holds the places of decisions that allow tables which the request does not name:
+    an engine's worker makes them in requests of its own, which refer to the decision.
+    """
 
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
@@ -80,6 +86,7 @@ class _Request:
     at_ms: int = 0
     failed: bool = False
     internal: bool = False
+    creating: dict[str, int] = field(default_factory=dict)
 
 
 class Lineage:
@@ -101,15 +108,20 @@ class Lineage:
         self._audit.flush()
         seen: dict[str, TableEntry] = {entry.uuid: entry}
         edges: dict[tuple[str, str], list[int]] = {}
+        counted: set[tuple[str, tuple[str, str]]] = set()
         uses: dict[tuple[str, str], list[int]] = {}
         frontier = [entry]
         for _ in range(depth):
             found: list[TableEntry] = []
             for node in frontier:
-                for request in self._requests(node).values():
+                for request_id, request in self._requests(node).items():
                     if node is entry:
                         _count_uses(uses, request, entry.uuid)
                     for pair in _edges(request, node.uuid):
+                        # A statement is met at both ends of its edge.
+                        if (request_id, pair) in counted:
+                            continue
+                        counted.add((request_id, pair))
                         if self._visible(identity, pair, seen, found):
                             _count(edges, pair, request.at_ms)
             frontier = found
@@ -163,15 +175,14 @@ class Lineage:
             .limit(_LOOKED_AT)
         )
         with self._database.read() as connection:
-            ids = list(dict.fromkeys(row.request_id for row in connection.execute(latest)))
+            ids = dict.fromkeys(row.request_id for row in connection.execute(latest))
             found: dict[str, _Request] = {}
-            for start in range(0, len(ids), _AT_ONCE):
-                wanted = audit_event.c.request_id.in_(ids[start : start + _AT_ONCE])
-                rows = connection.execute(
-                    select(audit_event.c.request_id, audit_event.c.body).where(wanted)
-                )
-                for row in rows:
-                    _note(found.setdefault(row.request_id, _Request()), json.loads(row.body))
+            decided = self._fetch(connection, audit_event.c.request_id, ids, found)
+            # A worker's commit names the decision of the statement that it makes the table for.
+            self._fetch(connection, audit_event.c.id, decided, found)
+            behind = dict.fromkeys(key for key in found if key not in ids)
+            self._fetch(connection, audit_event.c.request_id, behind, found)
+            self._follow(connection, found)
         return {
             key: request
             for key, request in found.items()
@@ -181,12 +192,52 @@ class Lineage:
             and entry.uuid in request.reads | request.writes
         }
 
+    def _fetch(
+        self,
+        connection: Connection,
+        column: ColumnElement[str],
+        values: Iterable[str],
+        found: dict[str, _Request],
+    ) -> list[str]:
+        """Notes the events with these values; the decisions that commits among them name."""
+        listed, named = list(values), []
+        for start in range(0, len(listed), _AT_ONCE):
+            rows = connection.execute(
+                select(audit_event.c.request_id, audit_event.c.sequence, audit_event.c.body).where(
+                    column.in_(listed[start : start + _AT_ONCE])
+                )
+            )
+            for row in rows:
+                facts = json.loads(row.body)
+                _note(found.setdefault(row.request_id, _Request()), facts, row.sequence)
+                if facts["kind"] == "change" and facts.get("decision_id"):
+                    named.append(str(facts["decision_id"]))
+        return named
 
-def _note(request: _Request, facts: Mapping[str, Any]) -> None:
+    def _follow(self, connection: Connection, found: Mapping[str, _Request]) -> None:
+        """Adds the tables that workers made for these requests, soon after they were allowed."""
+        pending = [request for request in found.values() if request.creating]
+        for request in pending[:_AT_ONCE]:
+            first = min(request.creating.values())
+            rows = connection.execute(
+                select(audit_event.c.body).where(
+                    audit_event.c.sequence > first,
+                    audit_event.c.sequence <= first + _SOON,
+                    audit_event.c.kind == "change",
+                )
+            )
+            for row in rows:
+                facts = json.loads(row.body)
+                if facts.get("decision_id") in request.creating:
+                    request.writes |= _made(facts)
+
+
+def _note(request: _Request, facts: Mapping[str, Any], sequence: int) -> None:
     kind, action = facts["kind"], str(facts.get("action", ""))
     request.principal = request.principal or str(facts.get("principal", ""))
     request.at_ms = max(request.at_ms, int(facts.get("time_ms", 0)))
-    if str(facts.get("client", "")).startswith(INTERNAL_CLIENTS):
+    if str(facts.get("client", "")).startswith((INTERNAL_CLIENTS, _WORKERS)):
+        # A worker's commits are told by the statements that they are made for.
         request.internal = True
     if kind == "completion":
         request.failed = request.failed or facts["outcome"] != "done"
@@ -196,10 +247,16 @@ def _note(request: _Request, facts: Mapping[str, Any]) -> None:
             request.reads.add(str(uuid))
         elif uuid and action in _WRITES:
             request.writes.add(str(uuid))
-    elif kind == "change" and action in _CREATES:
-        uuid = (facts.get("details") or {}).get("object_id")
-        if uuid:
-            request.writes.add(str(uuid))
+        elif action == "CREATE TABLE":
+            request.creating[str(facts["id"])] = sequence
+    elif kind == "change":
+        request.writes |= _made(facts)
+
+
+def _made(facts: Mapping[str, Any]) -> set[str]:
+    """The uuid of the table or view that a change made."""
+    uuid = (facts.get("details") or {}).get("object_id")
+    return {str(uuid)} if uuid and facts.get("action") in _CREATES else set()
 
 
 def _edges(request: _Request, uuid: str) -> Iterable[tuple[str, str]]:

@@ -268,6 +268,17 @@ def summary_number(snapshot: Mapping[str, Any], name: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def live_rows(snapshot: Mapping[str, Any]) -> int | None:
+    """A snapshot's rows, as its summary knows them.
+
+    None where it does not, or where equality deletes take away who knows how many.
+    """
+    total = summary_number(snapshot, "total-records")
+    if total is None or summary_number(snapshot, "total-equality-deletes"):
+        return None
+    return max(0, total - (summary_number(snapshot, "total-position-deletes") or 0))
+
+
 def may_know_owner(found: Look) -> bool:
     """True for who manages a table's grants: they may know whose it is."""
     return found.request.allows(Privilege.MANAGE_GRANTS, found.securable)

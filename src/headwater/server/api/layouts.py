@@ -15,7 +15,7 @@ from headwater.catalog.schema import current_snapshot_id, snapshot_by_id
 from headwater.errors import ErrorCode, error
 from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.api.names import table_identifier
-from headwater.server.inspection import summary_number
+from headwater.server.inspection import live_rows, summary_number
 
 router = APIRouter(tags=["catalog"])
 
@@ -255,11 +255,17 @@ def _snapshot(
         current=own == current,
         ancestor=own in ancestors,
         refs=sorted(names.get(own, [])),
-        rows=number("total-records"),
+        rows=live_rows(snapshot) if counts else None,
         added_rows=number("added-records"),
-        deleted_rows=number("deleted-records"),
+        deleted_rows=_sum(number("deleted-records"), number("added-position-deletes")),
         added_files=number("added-data-files"),
         deleted_files=number("deleted-data-files"),
         bytes=number("total-files-size"),
         engine=summary.get("engine-name"),
     )
+
+
+def _sum(*counts: int | None) -> int | None:
+    """The sum of what is known; None when nothing is."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

@@ -25,7 +25,13 @@ from headwater.query.show_create import literal
 from headwater.server.api.catalog import ObjectView, partitioning
 from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.api.names import table_identifier
-from headwater.server.inspection import Look, may_know_owner, securables_above, summary_number
+from headwater.server.inspection import (
+    Look,
+    live_rows,
+    may_know_owner,
+    securables_above,
+    summary_number,
+)
 from headwater.server.parts import Parts
 from headwater.sql import statements as s
 from headwater.sql.types import quote, trino_type
@@ -327,7 +333,7 @@ def overview(table: str, caller: Caller, running: Running, request: RequestId) -
         sees_all=found.sees_all,
         filtered=found.scan is not None and found.scan.row_filter is not None,
         owner=_owner(found),
-        rows=_rows(snapshot, empty),
+        rows=live_rows(snapshot) if snapshot else empty,
         bytes=running.inspection.size(metadata, snapshot_id) if found.sees_all else None,
         files=_number(snapshot, "total-data-files", empty),
         snapshot_id=None if snapshot_id is None else str(snapshot_id),
@@ -511,14 +517,6 @@ def _column(column: ScanColumn) -> OverviewColumn:
         comment=column.comment,
         mask=column.mask.name if column.mask else None,
     )
-
-
-def _rows(snapshot: dict[str, Any], empty: int | None) -> int | None:
-    """Rows as the summary knows them; unknown where delete files take some away uncounted."""
-    total = _number(snapshot, "total-records", empty)
-    if total is None or summary_number(snapshot, "total-equality-deletes"):
-        return None
-    return max(0, total - (summary_number(snapshot, "total-position-deletes") or 0))
 
 
 def _number(snapshot: dict[str, Any], name: str, empty: int | None) -> int | None:

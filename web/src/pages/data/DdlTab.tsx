@@ -24,8 +24,8 @@ export function DdlTab({ overview }: { overview: Overview }): ReactNode {
   return (
     <div className="flex min-h-0 flex-1 flex-col gap-3 overflow-auto p-3">
       <div className="flex items-center gap-2">
-        <Select label="Dialect" size="sm" className="w-32" value={dialect} onChange={(value) => setDialect(value === "spark" ? "spark" : "trino")}
-          options={[{ value: "trino", label: "Trino" }, { value: "spark", label: "Spark" }]} />
+        <span className="w-32"><Select label="Dialect" value={dialect} onChange={(value) => setDialect(value === "spark" ? "spark" : "trino")}
+          options={[{ value: "trino", label: "Trino" }, { value: "spark", label: "Spark" }]} /></span>
         {ddl.data && <Button size="sm" icon={Play} onClick={() => openQuery({ sql: ddl.data.sql, dialect, title: `Make ${name}` })}>Open in Query</Button>}
       </div>
       {ddl.error ? <ErrorBox error={ddl.error} onRetry={() => void ddl.refetch()} /> : ddl.data ? <CodeBlock code={ddl.data.sql} language="sql" /> : <Skeleton lines={10} />}

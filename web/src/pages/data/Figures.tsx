@@ -17,6 +17,7 @@ export function Distribution({ figures, looked }: { figures: Figures; looked: nu
 }
 
 function Bars({ figures, filled }: { figures: Figures; filled: number }): ReactNode {
+  if (figures.bars.length === 1) return <span className="text-text-3 text-sm">one value</span>;
   const most = Math.max(...figures.bars, 1);
   const step = WIDTH / figures.bars.length;
   const words = `${ends(figures)}; ${count(filled)} values`;
@@ -80,7 +81,11 @@ const clip = (text: string): string => (text.length > 24 ? `${text.slice(0, 24)}
 /** The least and the greatest value. */
 export function ends(figures: Figures): string {
   if (figures.low == null || figures.high == null) return "";
-  return figures.low === figures.high ? written(figures.low) : `${written(figures.low)} – ${written(figures.high)}`;
+  if (figures.low === figures.high) return written(figures.low);
+  const [low, high] = [written(figures.low), written(figures.high)];
+  // Of times that lie days apart, the days say enough.
+  const days = typeof figures.low === "string" && low.slice(0, 10) !== high.slice(0, 10);
+  return days ? `${low.slice(0, 10)} – ${high.slice(0, 10)}` : `${low} – ${high}`;
 }
 
 function written(value: number | string): string {

@@ -33,8 +33,8 @@ export function HistoryTab({ overview }: { overview: Overview }): ReactNode {
   const toggle = (id: string) => setChosen((now) => (now.includes(id) ? now.filter((each) => each !== id) : [...now.slice(-1), id]));
   const asOf = (id: string) => `SELECT *\nFROM ${sqlTable(schema, name)} FOR VERSION AS OF ${id}\nLIMIT 1000`;
   const columns: TableColumn<SnapshotRow>[] = [
-    ...(found?.sees_all ? [{ key: "pick", header: "", width: "2.5rem", cell: (row: SnapshotRow) => <Checkbox checked={chosen.includes(row.id)} onChange={() => toggle(row.id)} label={<span className="sr-only">Compare {row.id}</span>} /> }] : []),
-    { key: "when", header: "When", width: "12rem", sort: (row) => row.timestamp_ms, cell: (row) => <span title={`${dateTime(row.timestamp_ms)} · ${row.id}`} className="tabular-nums">{dateTime(row.timestamp_ms)} <span className="text-text-3">{ago(row.timestamp_ms)}</span></span> },
+    ...(found?.sees_all ? [{ key: "pick", header: "", width: "3.5rem", cell: (row: SnapshotRow) => <Checkbox checked={chosen.includes(row.id)} onChange={() => toggle(row.id)} label={<span className="sr-only">Compare {row.id}</span>} /> }] : []),
+    { key: "when", header: "When", width: "16rem", sort: (row) => row.timestamp_ms, cell: (row) => <span title={`${dateTime(row.timestamp_ms)} · ${row.id}`} className="tabular-nums">{dateTime(row.timestamp_ms)} <span className="text-text-3">{ago(row.timestamp_ms)}</span></span> },
     {
       key: "what",
       header: "What",

@@ -73,5 +73,5 @@ function shown(value: unknown): string {
 function widthOf(name: string, rows: readonly (readonly unknown[])[], index: number): number {
   let longest = name.length + 1;
   for (const row of rows.slice(0, 20)) longest = Math.max(longest, Math.min(shown(row[index]).length, 40));
-  return Math.max(72, Math.min(WIDTH * 2, longest * 7.2 + 18));
+  return Math.max(72, Math.min(WIDTH * 2, longest * 7.8 + 20));
 }

@@ -27,14 +27,14 @@ export function Columns({ preview, choices, onChange }: ColumnsProps): ReactNode
   const place = new Map(preview.columns.map((each, index) => [each.name, index]));
   const change = (name: string, part: Choice) => onChange(name, { ...choices.get(name), ...part });
   const columns: TableColumn<Column>[] = [
-    { key: "in", header: <span className="sr-only">Taken</span>, width: "2.5rem", cell: (row) => <Checkbox checked={!choices.get(row.name)?.out} onChange={(on) => change(row.name, { out: !on })} label={<span className="sr-only">Take {row.name}</span>} /> },
+    { key: "in", header: <span className="sr-only">Taken</span>, width: "3.5rem", cell: (row) => <Checkbox checked={!choices.get(row.name)?.out} onChange={(on) => change(row.name, { out: !on })} label={<span className="sr-only">Take {row.name}</span>} /> },
     {
       key: "name",
       header: "Name",
       width: "32%",
       cell: (row) => (
-        <Input aria-label={`Name of ${row.name}`} value={choices.get(row.name)?.to ?? row.name} maxLength={255} disabled={choices.get(row.name)?.out} className="h-6"
-          onChange={(event) => change(row.name, { to: event.target.value === row.name ? undefined : event.target.value })} />
+        <span className="block py-1"><Input aria-label={`Name of ${row.name}`} value={choices.get(row.name)?.to ?? row.name} maxLength={255} disabled={choices.get(row.name)?.out}
+          onChange={(event) => change(row.name, { to: event.target.value === row.name ? undefined : event.target.value })} /></span>
       ),
     },
     {
@@ -42,7 +42,7 @@ export function Columns({ preview, choices, onChange }: ColumnsProps): ReactNode
       header: "Type",
       width: "13rem",
       cell: (row) => (
-        <Select size="sm" label={`Type of ${row.name}`} value={choices.get(row.name)?.type ?? ""} disabled={choices.get(row.name)?.out} onChange={(type) => change(row.name, { type: type || undefined })}
+        <Select label={`Type of ${row.name}`} value={choices.get(row.name)?.type ?? ""} disabled={choices.get(row.name)?.out} onChange={(type) => change(row.name, { type: type || undefined })}
           options={[{ value: "", label: `${row.inferred} (found)` }, ...TYPES.filter((each) => each !== row.inferred).map((each) => ({ value: each, label: each }))]} />
       ),
     },

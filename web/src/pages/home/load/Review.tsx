@@ -110,8 +110,8 @@ export function Review({ uploads, welcome, wish, onAgain }: ReviewProps): ReactN
         {uploads.map((each, index) => <SentFile key={each.id} file={each.name ? each : { ...each, name: index === 0 ? found.name : each.id }} />)}
         {found.format === "csv" && (
           <>
-            <Select label="Separator" className="w-36" value={found.separator ?? ","} onChange={(value) => { setSeparator(value); setChoices(new Map()); }}
-              options={SEPARATORS.some((each) => each.value === found.separator) ? SEPARATORS : [...SEPARATORS, { value: found.separator ?? ",", label: found.separator ?? "," }]} />
+            <span className="w-36"><Select label="Separator" value={found.separator ?? ","} onChange={(value) => { setSeparator(value); setChoices(new Map()); }}
+              options={SEPARATORS.some((each) => each.value === found.separator) ? SEPARATORS : [...SEPARATORS, { value: found.separator ?? ",", label: found.separator ?? "," }]} /></span>
             <Switch checked={found.header ?? true} onChange={(on) => { setHeader(on); setChoices(new Map()); }} label="First line names the columns" />
           </>
         )}
