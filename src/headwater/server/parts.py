@@ -14,8 +14,8 @@ from headwater.governance.state import PolicyStore
 from headwater.governance.tokens import Tokens
 from headwater.jobs.service import JobService
 from headwater.query.completion import Completer
-from headwater.query.saved import SavedQueries
 from headwater.query.location_files import LocationFiles
+from headwater.query.saved import SavedQueries
 from headwater.query.service import QueryService
 from headwater.query.stored import StoredResults
 from headwater.server.administration import Administration
