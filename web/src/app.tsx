@@ -21,6 +21,7 @@ import type { Session } from "@/shell/session";
 import { SessionContext } from "@/shell/session";
 import { Shell } from "@/shell/Shell";
 import { parseSearch, writeSearch } from "@/shell/url";
+import { TooltipProvider } from "@/ui";
 
 const SOURCES = [homeCommands, dataCommands, queryCommands, runsCommands, governanceCommands, adminCommands];
 const ROUTES = [homeRoutes, dataRoutes, queryRoutes, runsRoutes, governanceRoutes, adminRoutes];
@@ -57,7 +58,13 @@ function makeRouter() {
 export function App({ session: first, failed }: { session: Session | null; failed?: unknown }) {
   const [session, setSession] = useState(first);
   const router = useMemo(makeRouter, []);
-  if (!session) return <Login onLogin={setSession} failed={failed} />;
+  if (!session) {
+    return (
+      <TooltipProvider>
+        <Login onLogin={setSession} failed={failed} />
+      </TooltipProvider>
+    );
+  }
   return (
     <SessionContext value={session}>
       <QueryClientProvider client={client}>
