@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from headwater.catalog.entries import ObjectKind
 from headwater.client.values import json_value, python_values
@@ -41,6 +42,8 @@ _SECONDS = 30.0
 _LONGEST_TEXT = 400
 _MOST_KEYS = 12
 _START_KEYS = 3
+_BEFORE = 6
+"""Of so many rows of the first pane, one lies before the second pane's first."""
 _SORTED_ROWS = 20_000_000
 _SORTABLE = ("int", "long", "string", "date", "timestamp", "timestamptz", "boolean", "decimal")
 
@@ -106,7 +109,8 @@ class Previews:
     ) -> SideBySide:
         """The table as both see it; with a draft, the second as under those policies.
 
-        When there is more than fits, both begin with the first row that the second sees.
+        When there is more than fits, the first begins just before the first row that the second
+        sees.
         `narrows` says that the second cannot see a row that the first does not.
         """
         access = self._parts.access
@@ -186,9 +190,18 @@ class Previews:
         counted = self._ask(identity, f"SELECT count(*) FROM {name}", run)
         try:
             total = counted.table().column(0)[0].as_py()
-            condition, values = _from(start) if total > limit else ("", ())
-            asked = f"SELECT * FROM {name}{condition}{order} LIMIT {limit}"
+            condition, values = _from(start) if total > limit else ("", [])
+            # Some of what comes right before: it shows that there is more than the second sees.
+            before = limit // _BEFORE if condition else 0
+            where = f" WHERE {condition}" if condition else ""
+            asked = f"SELECT * FROM {name}{where}{order} LIMIT {limit - before}"
             table = self._ask(identity, asked, run, values).table()
+            if before:
+                back = ", ".join(f"{quote(key)} DESC NULLS FIRST" for key in keys)
+                asked = f"SELECT * FROM {name} WHERE NOT {condition} ORDER BY {back} LIMIT {before}"
+                found = self._ask(identity, asked, run, values).table()
+                places = list(range(found.num_rows - 1, -1, -1))
+                table = pa.concat_tables([found.take(places), table])
         except HeadwaterError as exc:
             return replace(who, error=exc)
         masks = {column.name: column for column in columns}
@@ -243,7 +256,7 @@ def _from(start: Start) -> tuple[str, list[Any]]:
             f" OR ({name} = ? AND {condition}))" if place else ")"
         )
         values = [value, *([value] if place else []), *values]
-    return (f" WHERE {condition}" if condition else ""), values
+    return condition, values
 
 
 def _short(value: Any) -> Any:

@@ -24,12 +24,14 @@ LAKE = (
     f"CREATE TABLE hr.emp AS SELECT 1 AS id, 'EU' AS region, '{SECRET}' AS ssn",
     "INSERT INTO hr.emp VALUES (2, 'US', '123-45-6789'), (3, 'EU', '987-65-4321')",
     "CREATE TABLE hr.hidden AS SELECT 1 AS id",
+    "CREATE TABLE hr.many AS SELECT id FROM UNNEST(sequence(1, 60)) AS t (id)",
     "CREATE ROLE reader",
     "CREATE USER ellen",
     "CREATE USER max",
     "CREATE USER nadia",
     "GRANT ROLE reader TO USER ellen",
     "GRANT SELECT ON TABLE hr.emp TO ROLE reader",
+    "GRANT SELECT ON TABLE hr.many TO ROLE reader",
     "DENY SELECT (ssn) ON TABLE hr.emp TO USER max",
     "CREATE ROW FILTER eu ON hr.emp USING (region = 'EU') TO ROLE reader",
     "CREATE COLUMN MASK m ON hr.emp (ssn) USING 'show-last-4' TO ROLE reader",
@@ -265,6 +267,21 @@ def test_both_sides_begin_where_the_other_user_s_rows_do(of):
     assert (seen["first"]["total"], seen["missing"]) == (2, [])
 
 
+def test_what_comes_right_before_is_shown_as_hidden(of):
+    draft = {
+        "name": "late",
+        "table": "hr.many",
+        "predicate": "id > 20 AND id % 2 = 1",
+        "to": [{"name": "reader", "kind": "role"}],
+    }
+    body = {"row_filter": draft, "user": "ellen", "limit": 12}
+    seen = good(of("admin").post("policies/preview", json=body))
+    assert [row[0] for row in seen["first"]["rows"]] == [19, 20, *range(21, 31)]
+    assert [seen["first"]["rows"][place][0] for place in seen["missing"]] == [
+        *(19, 20, 22, 24, 26, 28, 30)
+    ]
+
+
 def test_view_as_tells_what_does_not_exist_for_the_other(of):
     admin = of("admin")
     seen = good(admin.post("view-as", json={"user": "nadia", "table": "hr.emp"}))
@@ -392,7 +409,7 @@ def test_the_matrix_of_who_manages_nothing_is_about_them_alone(of):
     page = good(ellen.get("access-matrix"))
     assert {p["name"] for p in page["principals"]} == {"ellen", "reader", "public"}
     inside = good(ellen.get("access-matrix", params={"schema": "hr"}))
-    assert [row["name"] for row in inside["rows"]] == ["hr", "hr.emp"]
+    assert [row["name"] for row in inside["rows"]] == ["hr", "hr.emp", "hr.many"]
     assert inside["rows"][1]["policies"] == 0
     assert "hidden" not in json.dumps([page, inside])
     cell = {"kind": "table", "name": "hr.emp"}

@@ -111,7 +111,7 @@ export function ViewAs() {
             <p className="bg-surface text-text-2 shrink-0 border-t px-3 py-1.5">
               <span className="bg-bad-soft rounded-sm px-1 line-through">Struck rows</span> and columns do not exist for{" "}
               <bdi>{seen.data.second.user}</bdi>; <span className="bg-warn-soft rounded-sm px-1">tinted cells</span> are
-              masked; columns that differ come first. Up to 100 rows, beginning where theirs do.
+              masked; columns that differ come first. Up to 100 rows, around where theirs begin.
             </p>
           </>
         )}
