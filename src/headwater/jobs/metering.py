@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from headwater.jobs.cgroups import Leaf
+from headwater.runtimes.sandbox.cgroups import Leaf
 
 GB = 1e9
 

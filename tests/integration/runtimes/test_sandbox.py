@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from headwater.runtimes.sandbox import cgroups, sandbox, watch
+from headwater.runtimes.sandbox import sandbox, watch
+from headwater.runtimes.sandbox.cgroups import Leaf
 from headwater.runtimes.sandbox.sandbox import (
     Bind,
     Limits,
@@ -481,11 +482,10 @@ def test_the_whole_tree_ends_when_it_is_killed(jail):
 
 
 def test_a_control_group_counts_and_kills():
-    group = cgroups.make(f"test-{os.getpid()}")
-    if group is None:
+    group = Leaf.create(f"headwater-test-{os.getpid()}")
+    if not group.exists:
         pytest.skip("no control group can be made here")
     try:
-        assert cgroups.existing(f"test-{os.getpid()}") == group
         confined = command(
             ("/bin/sh", "-c", "while :; do :; done"),
             Sandbox(cgroup=group),
@@ -497,8 +497,8 @@ def test_a_control_group_counts_and_kills():
         assert child.wait().status == -signal.SIGKILL
         assert group.cpu_seconds() > 0.05
     finally:
-        group.remove()
-    assert not group.path.exists()
+        group.end()
+    assert not Leaf.find(group.name).exists
 
 
 def test_the_level_says_why_it_is_not_better(monkeypatch):

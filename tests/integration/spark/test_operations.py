@@ -9,7 +9,8 @@ import uuid
 import grpc
 import pyarrow as pa
 import pytest
-from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+from pyspark.errors.exceptions.connect import SparkConnectException, SparkConnectGrpcException
+from pyspark.sql.connect import functions as F
 from pyspark.sql.connect import proto
 
 from headwater.gateway.spark_connect.protocol import SERVICE
@@ -240,3 +241,66 @@ def test_progress_is_told(spark):
         spark.sql(ENDLESS).collect()
     timer.cancel()
     assert told
+
+
+def endless(spark):
+    """A join that Sail does not interrupt: it has no point at which it looks."""
+    numbers = spark.range(3_000_000)
+    return numbers.alias("a").join(numbers.alias("b"), on=F.expr("a.id + b.id < 0"))
+
+
+def test_what_an_interrupt_leaves_behind_does_not_block_the_next_statement(door, sail):
+    spark = door.connect()
+    spark.conf.set("headwater.engine", "sail")
+    spark.range(7).createOrReplaceTempView("kept")
+    stopped = threading.Timer(3, spark.interruptAll)
+    stopped.start()
+    with pytest.raises(SparkConnectException, match="OPERATION_CANCELED"):
+        endless(spark).count()
+    stopped.join()
+    started = time.monotonic()
+    # What the session held is there in the new process.
+    assert spark.table("kept").count() == 7
+    spark.conf.set("headwater.engine", "auto")
+    found = spark.sql("SELECT sum(cast(id AS decimal(15, 2))) + 1 AS x FROM shop.orders").collect()
+    assert found[0].x > 1
+    assert time.monotonic() - started < 15
+
+
+def test_an_interrupt_that_works_keeps_the_process(door, sail):
+    spark = door.connect()
+    spark.conf.set("headwater.engine", "sail")
+    started = time.monotonic()
+    stream = spark.range(0, 1 << 40, 1, 4).toLocalIterator()
+    next(stream)
+    stream.close()
+    assert spark.range(3).count() == 3
+    assert time.monotonic() - started < 15
+
+
+def test_others_of_the_same_user_are_told_that_their_process_was_replaced(door, sail):
+    stuck, other = door.connect(), door.connect()
+    told: list[BaseException] = []
+
+    def wait():
+        try:
+            endless(other).count()
+        except BaseException as failure:
+            told.append(failure)
+
+    for each in (stuck, other):
+        each.conf.set("headwater.engine", "sail")
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    stopped = threading.Timer(2, stuck.interruptAll)
+    stopped.start()
+    with pytest.raises(SparkConnectException, match="OPERATION_CANCELED"):
+        endless(stuck).count()
+    # A new process serves at once; the other operation goes on, or is told to begin anew.
+    assert stuck.range(3).count() == 3
+    waiting.join(2)
+    if waiting.is_alive():
+        other.interruptAll()
+        waiting.join(30)
+    assert any(word in str(told[0]) for word in ("run the operation again", "OPERATION_CANCELED"))
+    assert other.range(3).count() == 3

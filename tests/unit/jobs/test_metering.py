@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater.jobs.cgroups import Hierarchies, Leaf, hierarchies
+from headwater.runtimes.sandbox.cgroups import Hierarchies, Leaf, hierarchies
 
 BURN = """
 import os, sys, time
@@ -29,7 +29,7 @@ time.sleep(1.0)
 
 METER = """
 import ctypes, json, os, subprocess, sys, time
-from headwater.jobs.cgroups import Hierarchies, Leaf, hierarchies
+from headwater.runtimes.sandbox.cgroups import Hierarchies, Leaf, hierarchies
 from headwater.jobs.metering import Meter
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 found = hierarchies()

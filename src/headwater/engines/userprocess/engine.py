@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from headwater.model.principal import Identity
 
 SAIL, SPARK = "sail", "spark"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a process has used: seconds of CPU, bytes that it asked files for, most memory."""
+
+    cpu_seconds: float = 0.0
+    bytes_read: int = 0
+    peak_memory_bytes: int = 0
 
 
 class UserEngine(Protocol):
@@ -80,7 +91,11 @@ class UserEngine(Protocol):
 
     @property
     def pid(self) -> int:
-        """The process that all of it lives below; for metering."""
+        """The process that all of it lives below."""
+        ...
+
+    def used(self) -> Counters:
+        """What the process has used since its start."""
         ...
 
     def release(self) -> None:
@@ -100,6 +115,14 @@ class UserEngines(Protocol):
 
     def discard(self, identity: Identity, engine: str, release: str | None = None) -> None:
         """Ends the process of a principal and role, leased or not; the next lease starts anew."""
+        ...
+
+    def doubt(self, generation: str, answers: Callable[[float], bool]) -> None:
+        """Looks after a process in which somebody gave up on an operation; returns at once.
+
+        One that does not answer any more (`answers` asks, for so many seconds), or works on, is
+        replaced: leases that follow get a new one.
+        """
         ...
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headwater.engines.userprocess.archive import archive_of
-from headwater.engines.userprocess.engine import SAIL, SPARK
+from headwater.engines.userprocess.engine import SAIL, SPARK, Counters
 from headwater.engines.userprocess.process import UserProcess
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.principal import Identity
@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 
 _DISK_EVERY = 10
 _STOP_SECONDS = 10.0
+_ANSWER_SECONDS = {SAIL: 4.0, SPARK: 15.0}
+"""How long one that is in doubt may take for a small answer."""
+_CALM_SECONDS = {SAIL: 1.5, SPARK: 15.0}
+"""How long it may work on something that nobody waits for."""
+_LOOK_SECONDS = 0.3
+_BUSY = 0.5
+_STUCK = "it went on with an operation that was cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,13 @@ class _Entry:
     failure: HeadwaterError | None = None
     leases: int = 0
     last_used: float = field(default_factory=time.monotonic)
+    doubted: bool = False
+    settled: threading.Event = field(default_factory=threading.Event)
+    """Not set while leases wait for what becomes of a process that is in doubt."""
+    retired: bool = False
+
+    def __post_init__(self) -> None:
+        self.settled.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,10 @@ class Lease:
         process = self._process
         return None if process.alive else process.reason or process.ended or "it is ending"
 
+    def used(self) -> Counters:
+        """What the process has used since its start."""
+        return self._process.used()
+
     def release(self) -> None:
         """Ends this lease; harmless when called again."""
         with self._guard:
@@ -126,6 +144,7 @@ class UserProcesses:
         self._entries: dict[Key, _Entry] = {}
         self._spares: dict[tuple[str, str], list[UserProcess]] = {}
         self._dying: list[UserProcess] = []
+        self._retired: list[UserProcess] = []
         self._stopping = threading.Event()
         self._wanted = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -152,10 +171,11 @@ class UserProcesses:
             found = [entry.process for entry in self._entries.values() if entry.process]
             for spares in self._spares.values():
                 found += spares
-            found += self._dying
+            found += self._dying + self._retired
             self._entries.clear()
             self._spares.clear()
             self._dying.clear()
+            self._retired.clear()
         for process in found:
             process.stop("the server stopped")
         for process in found:
@@ -175,7 +195,11 @@ class UserProcesses:
                     self._make_room()
                     self._entries[key] = entry
                 assert entry is not None
-                entry.leases += 1
+                settled = entry.settled.is_set()
+                entry.leases += settled
+            if not settled:
+                entry.settled.wait()
+                continue
             if mine:
                 self._fill(key, entry)
             entry.ready.wait()
@@ -194,6 +218,30 @@ class UserProcesses:
         if entry is not None and entry.process is not None:
             entry.process.stop("it was discarded")
             entry.process.join(_STOP_SECONDS)
+
+    def doubt(self, generation: str, answers: Callable[[float], bool]) -> None:
+        """Looks after a process in which somebody gave up on an operation; see `UserEngines`."""
+        with self._guard:
+            found = [
+                (key, entry, entry.process)
+                for key, entry in self._entries.items()
+                if entry.process is not None and entry.process.generation == generation
+            ]
+            if not found:
+                return
+            key, entry, process = found[0]
+            if entry.doubted or not process.alive:
+                return
+            entry.doubted = True
+            if key.engine == SAIL:
+                # It is looked at within moments; a new one starts in less.
+                entry.settled.clear()
+        threading.Thread(
+            target=self._judge,
+            args=(key, entry, process, answers),
+            name="user engine in doubt",
+            daemon=True,
+        ).start()
 
     def status(self) -> list[ProcessStatus]:
         """Every process just now, spares last."""
@@ -240,6 +288,49 @@ class UserProcesses:
         if self._level is None:
             self._level = level()
         return self._level
+
+    def _judge(
+        self, key: Key, entry: _Entry, process: UserProcess, answers: Callable[[float], bool]
+    ) -> None:
+        """Ends a process that does not answer, or works on what nobody waits for."""
+        try:
+            calm_by = time.monotonic() + _CALM_SECONDS[key.engine]
+            while process.alive and not self._stopping.is_set():
+                process.check()
+                since, before = time.monotonic(), process.used().cpu_seconds
+                answered = answers(_ANSWER_SECONDS[key.engine])
+                if not answered and process.alive:
+                    log.warning("a %s process does not answer and is replaced", key.engine)
+                    self._retire(key, entry, at_once=True)
+                    return
+                self._stopping.wait(max(0.0, _LOOK_SECONDS - (time.monotonic() - since)))
+                process.check()
+                load = (process.used().cpu_seconds - before) / (time.monotonic() - since)
+                if load < _BUSY:
+                    return
+                if time.monotonic() > calm_by:
+                    log.warning("a %s process works on after a cancellation", key.engine)
+                    self._retire(key, entry, at_once=False)
+                    return
+        finally:
+            with self._guard:
+                entry.doubted = False
+                entry.settled.set()
+
+    def _retire(self, key: Key, entry: _Entry, *, at_once: bool) -> None:
+        """Has the next lease get a new process; this one ends with its last lease, or now."""
+        with self._guard:
+            if self._entries.get(key) is not entry:
+                return
+            if at_once or not entry.leases:
+                self._end(key, _STUCK)
+                return
+            if key.engine == SPARK:
+                return  # it stops what it is told to stop: the others' work keeps it busy
+            del self._entries[key]
+            entry.retired = True
+            assert entry.process is not None
+            self._retired.append(entry.process)
 
     def _key(self, identity: Identity, engine: str, release: str | None) -> Key:
         if engine not in (SAIL, SPARK):
@@ -297,6 +388,10 @@ class UserProcesses:
         with self._guard:
             entry.leases -= 1
             entry.last_used = time.monotonic()
+            if entry.retired and not entry.leases and entry.process in self._retired:
+                self._retired.remove(entry.process)
+                entry.process.stop(_STUCK)
+                self._dying.append(entry.process)
 
     @staticmethod
     def _is_dead(entry: _Entry) -> bool:
@@ -335,7 +430,9 @@ class UserProcesses:
             with self._guard:
                 self._end_idle()
                 self._dying = [process for process in self._dying if not process.join(0)]
+                self._retired = [process for process in self._retired if process.alive]
                 found = [entry.process for entry in self._entries.values() if entry.process]
+                found += self._retired
                 found += [process for group in self._spares.values() for process in group]
             for process in found:
                 process.check()

@@ -16,11 +16,12 @@ import uuid
 from pathlib import Path
 
 from headwater.engines.userprocess import inside as inside_program
-from headwater.engines.userprocess.engine import SPARK
+from headwater.engines.userprocess.engine import SPARK, Counters
 from headwater.engines.userprocess.launch import REHEARSAL, launch
 from headwater.errors import ErrorCode, error
 from headwater.runtimes.releases.installed import InstalledRelease
-from headwater.runtimes.sandbox import cgroups, watch
+from headwater.runtimes.sandbox import watch
+from headwater.runtimes.sandbox.cgroups import Leaf
 from headwater.runtimes.sandbox.sandbox import Bind, Limits, Sandbox, SandboxLevel, command
 from headwater.runtimes.supervisor import ChildExit, Launched
 from headwater.settings import UserEngineSettings, child_environment
@@ -74,11 +75,12 @@ class UserProcess:
         self._scratch = Bind(self._folder / "scratch", _SCRATCH)
         self._socket = self._folder / "connect.sock"
         self._short: Path | None = None
-        self._cgroup = cgroups.make(f"engine-{self.generation[:12]}")
+        self._cgroup = Leaf.create(f"headwater-engine-{self.generation[:12]}")
         self._child: Launched | None = None
         self._control: socket.socket | None = None
         self._answered = threading.Event()
         self._failure: str | None = None
+        self._last = Counters()
         self._gone = threading.Event()
 
     @property
@@ -145,12 +147,19 @@ class UserProcess:
         self.reason = self.reason or reason
         if self._child is not None:
             self._child.signal(signal.SIGKILL)
-        if self._cgroup is not None:
-            self._cgroup.kill()
+        self._cgroup.kill(0.0)
 
     def join(self, seconds: float) -> bool:
         """True when it has ended and its folders are removed, within `seconds`."""
         return self._gone.wait(seconds)
+
+    def used(self) -> Counters:
+        """What it has used so far: asked of its control group, or as it was last looked at."""
+        cpu_seconds = self._cgroup.cpu_seconds()
+        if cpu_seconds is None:
+            return self._last
+        read = sum(_bytes_read(pid) for pid in self._cgroup.members())
+        return Counters(cpu_seconds, max(read, self._last.bytes_read), self.peak_memory_bytes)
 
     def check(self) -> None:
         """Ends it if it uses more memory or disk than it may."""
@@ -159,6 +168,7 @@ class UserProcess:
         use = watch.sample(self.pid)
         if use is None:
             return
+        self._last = Counters(use.cpu_seconds, use.bytes_asked, use.memory_bytes)
         self.peak_memory_bytes = max(self.peak_memory_bytes, use.memory_bytes)
         if use.memory_bytes > self.memory_bytes:
             self.stop(f"it used more than {self.memory_bytes >> 20} MiB of memory")
@@ -224,8 +234,7 @@ class UserProcess:
             }
             keep = (listener.fileno(), theirs.fileno())
             argv = (str(self.release.python), "-I", "-X", "faulthandler", program.seen(self.level))
-            if self._cgroup is not None:
-                self._cgroup.limit(self.memory_bytes, self._settings.processes, 0)
+            self._cgroup.limit(self.memory_bytes, self._settings.processes)
             sandbox = Sandbox(
                 ro=(*self.release.folders, program, properties, self._inbox, *self._archives()),
                 rw=(self._outbox, self._scratch),
@@ -301,7 +310,7 @@ class UserProcess:
     def _describe(self, ended: ChildExit) -> str:
         if self.reason is not None:
             return self.reason
-        if self._cgroup is not None and self._cgroup.out_of_memory():
+        if self._cgroup.out_of_memory():
             return f"it used more than {self.memory_bytes >> 20} MiB of memory"
         return f"it ended with {ended}"
 
@@ -311,8 +320,7 @@ class UserProcess:
         self.ended = self.ended or "it ended"
         if self._control is not None:
             self._control.close()
-        if self._cgroup is not None:
-            self._cgroup.remove()
+        self._cgroup.end()
         if self._rehearsal is not None:
             with contextlib.suppress(OSError):
                 (self._scratch.outside / "classes.jsa").replace(self._rehearsal)
@@ -328,6 +336,15 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _bytes_read(pid: int) -> int:
+    """Bytes that a process has read, cached or not; 0 when it has ended."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+            if line.startswith("rchar:"):
+                return int(line.split()[1])
+    return 0
 
 
 def _size(*folders: Path) -> int:

@@ -27,6 +27,7 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _SHORT_SECONDS = 120.0
+_INTERRUPT_SECONDS = 2.0
 _ARROW_BATCH, _RESULT_COMPLETE = 2, 14
 """Fields of ExecutePlanResponse."""
 
@@ -40,15 +41,23 @@ Stoppable = Callable[[Callable[[], None] | None], None]
 class Backend:
     """One session on one user process; safe to use from several threads.
 
-    `session_id` is the gateway's own: it names nothing to clients.
+    `session_id` is the gateway's own: it names nothing to clients. `given_up` is called when an
+    operation was stopped, or left before its end.
     """
 
-    def __init__(self, engine: UserEngine, user: str, pb: Messages) -> None:
+    def __init__(
+        self,
+        engine: UserEngine,
+        user: str,
+        pb: Messages,
+        given_up: Callable[[], None] = lambda: None,
+    ) -> None:
         import grpc
 
         self._grpc = grpc
         self._pb = pb
         self._user = user
+        self._given_up = given_up
         self._channel = grpc.insecure_channel(engine.target, options=_OPTIONS)
         self._calls: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -106,17 +115,22 @@ class Backend:
         call = self._call("ExecutePlan")(request.SerializeToString())
         if stoppable is not None:
             stoppable(lambda: self._stop(call, request.operation_id))
+        ended = False
         try:
             for raw in call:
                 fields = fields_of(raw)
                 if _RESULT_COMPLETE not in fields:
                     yield raw, _ARROW_BATCH in fields
+            ended = True
         except self._grpc.RpcError as exc:
+            ended = exc.code() is not self._grpc.StatusCode.CANCELLED
             raise self._failure(exc) from exc
         finally:
             if stoppable is not None:
                 stoppable(None)
             call.cancel()
+            if not ended:
+                self._given_up()
 
     def run(self, plan: Any) -> list[Any]:
         """Runs a plan that answers little; its responses."""
@@ -124,12 +138,15 @@ class Backend:
 
     def _stop(self, call: Any, operation_id: str) -> None:
         """Interrupts an operation there: Spark goes on when only its stream is gone."""
+        self._given_up()
         request = self._pb.InterruptRequest(operation_id=operation_id)
         request.interrupt_type = self._pb.InterruptRequest.InterruptType.Value(
             "INTERRUPT_TYPE_OPERATION_ID"
         )
         self._sign(request)
-        interrupt = self._call("Interrupt").future(request.SerializeToString(), timeout=10)
+        interrupt = self._call("Interrupt").future(
+            request.SerializeToString(), timeout=_INTERRUPT_SECONDS
+        )
         interrupt.add_done_callback(lambda _done: call.cancel())
 
     def _sign(self, request: Any) -> None:
@@ -202,6 +219,20 @@ class Backend:
         except self._grpc.RpcError:
             return None
         return raw
+
+
+def answers(engine: UserEngine, user: str, pb: Messages, seconds: float) -> bool:
+    """True when the process answers something small, in a session and connection of its own."""
+    backend = Backend(engine, user, pb)
+    request = pb.AnalyzePlanRequest()
+    request.schema.plan.root.range.CopyFrom(pb.Range(start=0, end=1, step=1))
+    try:
+        backend.unary("AnalyzePlan", request, pb.AnalyzePlanResponse, seconds=seconds)
+    except SparkFailure as failure:
+        return failure.error_class not in ("ENGINE_FAILED", "OPERATION_CANCELED")
+    finally:
+        backend.close()
+    return True
 
 
 def _classes(told: str | None, reason: str) -> tuple[str, ...]:

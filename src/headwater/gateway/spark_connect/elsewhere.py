@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ from headwater.gateway.spark_connect.merging import merged
 from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
 from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.protocol import Messages
-from headwater.gateway.spark_connect.records import recorded
+from headwater.gateway.spark_connect.records import metered, recorded
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.sources import rows_of
 from headwater.model.statement import Session
@@ -58,6 +58,18 @@ class Writes(Protocol):
         sources: Mapping[str, tuple[pa.Schema, Iterator[pa.RecordBatch]]],
     ) -> Any:
         """Commits the rows of all sources, or nothing."""
+        ...
+
+    def write_query(
+        self,
+        session: Session,
+        target: Any,
+        sql: str,
+        parameters: tuple[object, ...],
+        names: Sequence[str],
+        began: Callable[[Any], None],
+    ) -> Any:
+        """Commits the rows of a query that the system engine runs; `began` gets the statement."""
         ...
 
 
@@ -156,7 +168,8 @@ class Elsewhere:
 
         def once(engine: str) -> None:
             nonlocal sent_rows
-            with self._recorded(plan, engine), self._using(engine) as use:
+            with self._recorded(plan, engine) as query, self._using(engine) as use:
+                metered(query, use.engine)
                 for raw, holds_rows in self._stream(use, plan, operation):
                     sent_rows = sent_rows or holds_rows
                     operation.emit(raw)
@@ -170,7 +183,8 @@ class Elsewhere:
         """
 
         def once(engine: str) -> None:
-            with self._recorded(plan, engine), self._using(engine) as use:
+            with self._recorded(plan, engine) as query, self._using(engine) as use:
+                metered(query, use.engine)
                 rewritten, stager = self._for_process(use, plan)
                 operation.on_stop(stager.cancel)
                 found = rewritten.write
@@ -210,20 +224,26 @@ class Elsewhere:
 
         def once(engine: str) -> None:
             with self._using(engine) as use:
-                stager = self._stager(use)
-                rewritten = plans.rewrite_analysis(request, self._context(stager))
-                if rewritten.request is None:
-                    found.append(self._pb.AnalyzePlanResponse(**rewritten.answer))
+                try:
+                    found.append(self._analyzed(use, request))
                     return
-                use.mirror.create_views(use, rewritten.views)
-                found.append(
-                    use.backend.unary(
-                        "AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse
-                    )
-                )
+                except SparkFailure as failure:
+                    if ended(use, failure) is None or use.engine.alive:
+                        raise
+            # The process was ended meanwhile, and an analysis changes nothing.
+            with self._using(engine) as use:
+                found.append(self._analyzed(use, request))
 
         self._with_fallback(request, once, lambda: True)
         return found[-1]
+
+    def _analyzed(self, use: InUse, request: Any) -> Any:
+        asked = type(request).FromString(request.SerializeToString())
+        rewritten = plans.rewrite_analysis(asked, self._context(self._stager(use)))
+        if rewritten.request is None:
+            return self._pb.AnalyzePlanResponse(**rewritten.answer)
+        use.mirror.create_views(use, rewritten.views)
+        return use.backend.unary("AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse)
 
     def analyze_on_sail(self, request: Any, stager: plans.Stager) -> Any:
         """What Sail alone says of a plan, over tables that `stager` makes up.
@@ -330,7 +350,7 @@ class Elsewhere:
             use.mirror.reset()
             raise engine_failure(
                 f"your {use.engine.engine} process ended while the operation ran: {why}; the "
-                "session goes on with a new one"
+                "session goes on with a new one, so run the operation again"
             ) from failure
 
     def _context(self, stager: plans.Stager) -> plans.PlanContext:

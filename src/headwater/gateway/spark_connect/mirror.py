@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.engines.userprocess.engine import UserEngine, UserEngines
-from headwater.gateway.spark_connect.backend import Backend
+from headwater.gateway.spark_connect.backend import Backend, answers
 from headwater.gateway.spark_connect.conf import TIME_ZONE
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.protocol import Messages
@@ -54,15 +54,29 @@ class Mirror:
     @contextlib.contextmanager
     def using(self) -> Iterator[InUse]:
         """Leases the process and brings its session up to date."""
-        lease = self._engines.lease(self._session.identity, self._engine)
+        lease, backend = self._leased()
         try:
-            with self._lock:
-                backend = self._current(lease)
-                self._bring(backend)
             yield InUse(lease, backend, self)
         finally:
             self._last_used = time.monotonic()
             lease.release()
+
+    def _leased(self) -> tuple[UserEngine, Backend]:
+        """A process with the session's counterpart; a second one if the first ended meanwhile."""
+        for last in (False, True):
+            lease = self._engines.lease(self._session.identity, self._engine)
+            try:
+                with self._lock:
+                    backend = self._current(lease)
+                    self._bring(backend)
+            except BaseException as failure:
+                gone = not lease.alive
+                lease.release()
+                if last or not gone or not isinstance(failure, SparkFailure):
+                    raise
+            else:
+                return lease, backend
+        raise AssertionError("the second failure was raised")
 
     def create_views(self, use: InUse, views: tuple[tuple[str, Any], ...]) -> None:
         """Runs the commands that make views of staged tables, those that are not there yet."""
@@ -94,7 +108,12 @@ class Mirror:
         self._applied.clear()
         self._conf.clear()
         self._views.clear()
-        made = Backend(lease, self._session.identity.principal.id, self._pb)
+        user, pb, engines = self._session.identity.principal.id, self._pb, self._engines
+
+        def given_up() -> None:
+            engines.doubt(lease.generation, lambda seconds: answers(lease, user, pb, seconds))
+
+        made = Backend(lease, user, pb, given_up)
         self._backend = made
         return made
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from headwater.engines.userprocess.engine import UserEngine
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.fallback import gap
 from headwater.gateway.spark_connect.operations import Abandoned
 from headwater.governance.redact import redacted
-from headwater.model.statement import QueryState, Session, Statement
+from headwater.model.statement import QueryState, QueryStats, Session, Statement
 from headwater.query.history import History
 from headwater.query.query import Query
 
@@ -63,6 +64,24 @@ def recorded(
     finally:
         query.end(failure)
         history.afterwards.add(lambda: history.ended(query))
+
+
+def metered(query: Query, engine: UserEngine) -> None:
+    """Has the row of an attempt say what its process used from now on.
+
+    Operations that run at the same time in one process count what both used.
+    """
+    before = engine.used()
+
+    def used() -> QueryStats:
+        now = engine.used()
+        return QueryStats(
+            cpu_seconds=max(0.0, now.cpu_seconds - before.cpu_seconds),
+            scanned_bytes=max(0, now.bytes_read - before.bytes_read),
+            peak_memory_bytes=now.peak_memory_bytes,
+        )
+
+    query.measure(used)
 
 
 def described(plan: Any) -> str:

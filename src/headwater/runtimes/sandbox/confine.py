@@ -5,7 +5,7 @@ and inside of a sandbox. Its argument is a JSON object; each key is optional but
 
 - `keep`: descriptors above 2 that stay open; all others are closed.
 - `parent_death`: die when the thread that started it ends.
-- `cgroup`: a `cgroup.procs` file to enter.
+- `cgroup`: `cgroup.procs` files to enter.
 - `rlimits`: [[number, value], …].
 - `cpus`: how many of the processors it may use.
 - `nice`: how much it gives way to others.
@@ -160,8 +160,8 @@ def main() -> None:
             os._exit(1)
     if "keep" in plan:
         _close_others(plan["keep"])
-    if "cgroup" in plan:
-        with open(plan["cgroup"], "w") as procs:
+    for door in plan.get("cgroup", ()):
+        with open(door, "w") as procs:
             procs.write("0")
     if "cpus" in plan:
         usable = sorted(os.sched_getaffinity(0))

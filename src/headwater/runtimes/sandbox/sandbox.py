@@ -35,7 +35,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from headwater.runtimes.sandbox import confine, seccomp
-from headwater.runtimes.sandbox.cgroups import Cgroup
+from headwater.runtimes.sandbox.cgroups import Leaf
 from headwater.runtimes.supervisor import ChildCommand
 
 MIB = 1024**2
@@ -139,7 +139,7 @@ class Sandbox:
     """TCP ports that it may bind and connect to where it has no network namespace."""
     parent_death: bool = True
     """Ends with the thread that started it."""
-    cgroup: Cgroup | None = None
+    cgroup: Leaf | None = None
 
 
 @functools.cache
@@ -186,7 +186,7 @@ def command(argv: Sequence[str], sandbox: Sandbox, at: SandboxLevel | None = Non
     if sandbox.limits.vcpu and sandbox.limits.vcpu < (os.cpu_count() or 1):
         plan["cpus"] = math.ceil(sandbox.limits.vcpu)
     if sandbox.cgroup is not None:
-        plan["cgroup"] = str(sandbox.cgroup.procs)
+        plan["cgroup"] = [str(door) for door in sandbox.cgroup.doors]
     if at.kind is SandboxKind.BUBBLEWRAP:
         _bubblewrap(plan, argv, sandbox, at, uid)
     else:

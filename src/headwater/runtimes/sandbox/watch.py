@@ -21,8 +21,8 @@ class TreeUse:
     processes: int
     """Processes and their threads."""
     cpu_seconds: float
-    bytes_read: int
-    bytes_written: int
+    bytes_asked: int
+    """Read from files, cached or not."""
 
 
 def sample(pid: int) -> TreeUse | None:
@@ -32,7 +32,7 @@ def sample(pid: int) -> TreeUse | None:
         tree = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return None
-    memory = threads = read = written = 0
+    memory = threads = read = 0
     cpu = 0.0
     for process in tree:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied), process.oneshot():
@@ -40,7 +40,5 @@ def sample(pid: int) -> TreeUse | None:
             memory += max(0, info.rss - info.shared)
             threads += process.num_threads()
             cpu += sum(process.cpu_times()[:4])  # its own and those it waited for
-            io = process.io_counters()
-            read += io.read_bytes
-            written += io.write_bytes
-    return TreeUse(memory, threads, cpu, read, written)
+            read += process.io_counters().read_chars
+    return TreeUse(memory, threads, cpu, read)
