@@ -6,7 +6,7 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash test-pyiceberg bench docs clean
+.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 
 
 test-pyiceberg: $(VENV)/.dev  ## Runs PyIceberg's own catalog tests, from its sources, against a server of their own.
 	$(BIN)/python tools/pyiceberg_suite.py
+
+crash-jobs: $(VENV)/.dev  ## Kills server, engine workers and runs 100 times under job runs (about 15 minutes).
+	HEADWATER_JOB_KILLS=100 $(BIN)/python -m pytest tests/integration/jobs/test_kills.py -k random
 
 bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/results/.
 	$(BIN)/headwater bench tpch --scale 1 --out benchmarks/results

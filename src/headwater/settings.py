@@ -114,6 +114,11 @@ class BackendSettings(BaseModel):
     connect: str = Field("", description="A remote Spark Connect endpoint, sc://HOST:15002.")
     connect_token_file: Path | None = Field(None, description="The file that holds its token.")
     driver_host: str = Field("", description="This machine's address as the cluster reaches it.")
+    catalog: str = Field(
+        "",
+        description="This server's Iceberg catalog as a driver in the cluster reaches it: "
+        "https://HOST/iceberg; drivers on this machine need none.",
+    )
     python: str = Field("", description="The Python of executors, as the cluster finds it.")
     user: str = Field("", description="The user name that the cluster is told.")
     image: str = Field("", description="Kubernetes: the container image of the release.")

@@ -46,6 +46,8 @@ Decided = Callable[[Connection], None]
 
 _ATTEMPTS = 5
 _LOCKS = 64
+_NEW_SNAPSHOTS = 8
+"""How many snapshots one commit adds at most, as far as it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +246,16 @@ def snapshot_details(base: Any, metadata: Json) -> Json:
     before, after = (None if i == -1 else i for i in (before, after))
     if before == after:
         return {}
-    return {"snapshot-before": before, "snapshot-after": after}
+    moved: Json = {"snapshot-before": before, "snapshot-after": after}
+    added = _added_bytes(metadata, base)
+    return {**moved, "added-bytes": added} if added else moved
+
+
+def _added_bytes(metadata: Json, base: Any) -> int:
+    """Bytes of the files that the new snapshots say they added."""
+    last, total = (base or {}).get("last-sequence-number", -1), 0
+    for snapshot in (metadata.get("snapshots") or [])[-_NEW_SNAPSHOTS:]:
+        size = str((snapshot.get("summary") or {}).get("added-files-size", ""))
+        if snapshot.get("sequence-number", 0) > last and size.isascii() and size.isdigit():
+            total += int(size[:18])
+    return total

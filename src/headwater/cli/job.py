@@ -53,7 +53,15 @@ def run(
     release: Annotated[
         str | None, typer.Option(help="`headwater release list` shows them.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="Where it runs; else the default backend.")] = "",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="local, spark-standalone, kubernetes, yarn, spark-connect; else the default."
+        ),
+    ] = "",
+    executors: Annotated[int, typer.Option(help="Executors on a cluster.", min=0)] = 0,
+    executor_vcpu: Annotated[float, typer.Option(help="CPUs of each.")] = 1.0,
+    executor_memory: Annotated[str, typer.Option(help="Memory of each: 2g.")] = "2g",
     role: Annotated[str | None, typer.Option(help="Act in this role alone.")] = None,
     dialect: Annotated[Dialect, typer.Option(help="Of a SQL script.")] = Dialect.SPARK,
     schema: Annotated[str | None, typer.Option(help="Of unqualified names in a script.")] = None,
@@ -93,7 +101,13 @@ def run(
         "role": role,
         "dialect": dialect,
         "schema": schema,
-        "compute": {"vcpu": vcpu, "memory_bytes": _amount(memory, _SIZES, "--memory")},
+        "compute": {
+            "vcpu": vcpu,
+            "memory_bytes": _amount(memory, _SIZES, "--memory"),
+            "executors": executors,
+            "executor_vcpu": executor_vcpu,
+            "executor_memory_bytes": _amount(executor_memory, _SIZES, "--executor-memory"),
+        },
         "timeout_seconds": None if timeout is None else _amount(timeout, _SECONDS, "--timeout"),
         "retry": {"max_attempts": attempts, "backoff_seconds": backoff},
         "idempotency_key": key,
@@ -177,6 +191,7 @@ def show(run_id: str, user: UserOption = None, as_json: JsonFlag = False) -> Non
         ("run", run["id"]),
         ("name", run["name"]),
         ("kind", run["kind"]),
+        ("backend", run["backend"]),
         ("program", run["program"]),
         ("state", run["state"]),
         ("reason", run["reason"]),

@@ -29,6 +29,7 @@ GENESIS = "0" * 64
 """What stands for the hash before the first event."""
 
 _BATCH = 5_000
+_IDS = 500
 _LATER_SECONDS = 0.5
 _LATER_MOST = 10_000
 """Events that may wait while the metastore refuses them; the oldest go to the server's log."""
@@ -293,6 +294,33 @@ class AuditLog:
                 AuditEvent(row.sequence, row.hash, json.loads(row.body))
                 for row in connection.execute(wanted)
             ]
+
+    def committed_bytes(self, principal: str, session_id: str, *, since_ms: int) -> int:
+        """Bytes of the data files that a session of a principal's has committed since a time."""
+        sizes: dict[str, int] = {}
+        before: int | None = None
+        while True:
+            found = self.query(
+                principal=principal, kind="change", since_ms=since_ms, before=before, limit=_BATCH
+            )
+            for event in found:
+                added = event.facts["details"].get("added-bytes")
+                decision = event.facts.get("decision_id")
+                if added and decision:
+                    sizes[decision] = sizes.get(decision, 0) + int(added)
+            if len(found) < _BATCH:
+                break
+            before = found[-1].sequence
+        total, decisions = 0, list(sizes)
+        for start in range(0, len(decisions), _IDS):
+            some = decisions[start : start + _IDS]
+            wanted = select(audit_event.c.body).where(audit_event.c.id.in_(some))
+            with self._database.read() as connection:
+                for row in connection.execute(wanted):
+                    facts = json.loads(row.body)
+                    if facts.get("session_id") == session_id:
+                        total += sizes[facts["id"]]
+        return total
 
     def head(self) -> ChainHead:
         """The chain's end now."""

@@ -23,7 +23,7 @@ from headwater.jobs.folders import RunFolders
 from headwater.jobs.kinds.sql import failed
 from headwater.jobs.queue import Capacity, admit
 from headwater.jobs.records import Ending, RunRecords, new_session_id
-from headwater.jobs.spent import QueryBooks
+from headwater.jobs.spent import Books
 from headwater.model.principal import Identity
 from headwater.model.run import Attempt, FailureClass, Run, RunState, RunUsage
 from headwater.telemetry.logs import log
@@ -47,7 +47,7 @@ class Driver:
         kinds: Mapping[str, JobKind],
         policies: PolicyStore,
         tokens: Tokens,
-        books: QueryBooks,
+        books: Books,
         capacity: Capacity,
     ) -> None:
         self._records = records
@@ -220,7 +220,7 @@ class Driver:
 
     def _end(self, work: Work, look: Look) -> None:
         assert look.ending is not None
-        usage = self._books.add_queries(look.usage, work.attempt.session_id)
+        usage = self._books.completed(look.usage, work.attempt, work.identity.principal.name)
         ending = look.ending
         if ending.state is RunState.CANCELLED and work.run.state is not RunState.CANCELLING:
             # Somebody ended the processes from outside.

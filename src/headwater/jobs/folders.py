@@ -61,11 +61,7 @@ class RunFolders:
 
     def event_logs(self, run_id: str, number: int) -> list[Path]:
         """The logs that Spark left in an attempt's folder, at most ten of 256 MiB."""
-        folder = self.attempt(run_id, number).work / EVENT_LOGS
-        if folder.is_symlink() or not folder.is_dir():
-            return []
-        found = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
-        return [each for each in found if each.lstat().st_size <= _LONGEST_LOG][:10]
+        return event_logs(self.attempt(run_id, number))
 
     def place_entry(self, run_id: str, name: str) -> Path:
         """Makes a run's folder; the path where its program goes."""
@@ -127,6 +123,15 @@ class RunFolders:
             return path.with_suffix(".owner").read_text()
         except FileNotFoundError:
             return None
+
+
+def event_logs(attempt: AttemptFolder) -> list[Path]:
+    """The logs that Spark left in an attempt's folder, at most ten of 256 MiB."""
+    folder = attempt.work / EVENT_LOGS
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    found = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+    return [each for each in found if each.lstat().st_size <= _LONGEST_LOG][:10]
 
 
 def good_name(name: str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from typing import Any
 import psutil
 
 from headwater.errors import ErrorCode, error
-from headwater.jobs.cgroups import Leaf
 from headwater.jobs.execution import Look, Work
 from headwater.jobs.folder import AttemptFolder
 from headwater.jobs.records import Ending
 from headwater.model.run import FailureClass, RunState, RunUsage
+from headwater.runtimes.sandbox.cgroups import Leaf
 from headwater.settings import JobSettings, child_environment
 
 _CAUSES: dict[str, tuple[FailureClass, ErrorCode]] = {
@@ -30,6 +30,7 @@ _CAUSES: dict[str, tuple[FailureClass, ErrorCode]] = {
     "processes": (FailureClass.USER, ErrorCode.EVALUATION_FAILED),
     "disk": (FailureClass.USER, ErrorCode.DISK_FULL),
     "start": (FailureClass.INFRASTRUCTURE, ErrorCode.ENGINE_FAILED),
+    "cluster": (FailureClass.LOST_ENGINE, ErrorCode.ENGINE_FAILED),
     "signal": (FailureClass.USER, ErrorCode.EVALUATION_FAILED),
     "status": (FailureClass.USER, ErrorCode.EVALUATION_FAILED),
 }
@@ -44,6 +45,13 @@ class Command:
     environment: Mapping[str, str]
     directory: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    masters: Sequence[str] = ()
+    """Of the cluster that it needs, `HOST:PORT`: it is ended when none of them answers."""
+    unreachable_seconds: float = 60.0
+    on_cancel: Sequence[str] = ()
+    """What ends it in the cluster."""
+    executor_gb_per_core: float | None = None
+    """Memory of its executors elsewhere, which its event log tells of; None: it has none."""
 
 
 class Processes:
@@ -77,6 +85,10 @@ class Processes:
                     "timeout_seconds": seconds,
                     "deadline_ms": int((time.time() + seconds) * 1000),
                     "ready_file": str(self._ready_file),
+                    "masters": list(command.masters),
+                    "unreachable_seconds": command.unreachable_seconds,
+                    "on_cancel": list(command.on_cancel),
+                    "executor_gb_per_core": command.executor_gb_per_core,
                 },
             )
         self._spawn(folder)

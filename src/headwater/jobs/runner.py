@@ -22,17 +22,20 @@ from typing import IO, Any
 import psutil
 
 from headwater.jobs import logs
-from headwater.jobs.cgroups import Leaf
+from headwater.jobs.executors import executors_of, with_executors
 from headwater.jobs.folder import AttemptFolder
 from headwater.jobs.logs import LogWriter
+from headwater.jobs.mastery import MasterWatch
 from headwater.jobs.metering import Meter
 from headwater.jobs.relay import Relays
+from headwater.runtimes.sandbox.cgroups import Leaf
 
 TICK_SECONDS = 0.1
 _USAGE_SECONDS = 2.0
 _DISK_SECONDS = 5.0
 _IDLE_FLUSH_SECONDS = 1.0
 _SUBREAPER, _DEATH_SIGNAL = 36, 1
+_TOKENS = ("token", "remote-token")
 _WRAPPERS = frozenset({"bwrap"})
 
 
@@ -53,6 +56,7 @@ class Runner:
         self._usage_at = self._disk_at = 0.0
         self._child = 0
         self._asked = False
+        self._master = MasterWatch(plan["masters"], plan["unreachable_seconds"])
 
     def run(self) -> dict[str, Any]:
         """Carries the attempt out; returns the result's content."""
@@ -74,6 +78,7 @@ class Runner:
         except OSError as exc:
             return self._result(None, "start", f"it could not be started: {exc.strerror}")
         self._child = child.pid
+        self._master.start()
         mover = threading.Thread(target=self._move_output, args=(child,), daemon=True)
         mover.start()
         me = psutil.Process()
@@ -149,6 +154,8 @@ class Runner:
             self._end("memory", f"it used more than its {most:.0f} MiB of memory", 0.0)
         elif self._meter.processes > self.plan["processes"]:
             self._end("processes", f"it had more than {self.plan['processes']} processes", 0.0)
+        elif self._master.lost:
+            self._end("cluster", f"its cluster does not answer: {self._master.lost}", grace)
         elif now - self._disk_at >= _DISK_SECONDS:
             self._disk_at = now
             self._check_disk()
@@ -163,11 +170,25 @@ class Runner:
         """Asks the tree to end, and has it killed after the grace."""
         self.cause, self.detail = cause, detail
         self._killed_at = time.monotonic() + grace
+        if self.plan["on_cancel"]:
+            self._tell_cluster()
         if grace:
             for process in _descendants():
                 with contextlib.suppress(psutil.Error):
                     if process.name() not in _WRAPPERS:
                         process.terminate()
+
+    def _tell_cluster(self) -> None:
+        """Ends the driver where it is not below this process; nothing waits for it."""
+        with contextlib.suppress(OSError):
+            subprocess.Popen(
+                self.plan["on_cancel"],
+                env=self.plan["environment"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def _end_tree(self) -> None:
         """Ends what the command left behind, and reaps it so that it is counted."""
@@ -200,6 +221,9 @@ class Runner:
             return self._result(status, self.cause, self.detail)
         if status == 0:
             return self._result(0, None, "")
+        if gone := self._master.verdict():
+            # Its driver noticed sooner than we did.
+            return self._result(status, "cluster", f"its cluster does not answer: {gone}")
         if self._leaf.out_of_memory():
             most = self.plan["memory_bytes"] / 2**20
             return self._result(status, "memory", f"it used more than its {most:.0f} MiB of memory")
@@ -217,12 +241,15 @@ class Runner:
         return self._result(status, "status", f"exit status {status}: {last}".rstrip(": "))
 
     def _result(self, status: int | None, cause: str | None, detail: str) -> dict[str, Any]:
+        usage = self._meter.sample().as_json()
+        if (per_core := self.plan["executor_gb_per_core"]) is not None:
+            usage = with_executors(usage, executors_of(self.folder), per_core)
         return {
             "status": status,
             "cause": cause,
             "detail": detail[:500],
             "ended_ms": int(time.time() * 1000),
-            "usage": self._meter.sample().as_json(),
+            "usage": usage,
         }
 
     def _move_output(self, child: subprocess.Popen[bytes]) -> None:
@@ -258,7 +285,7 @@ class Runner:
         found = []
         for path in self.folder.secrets.iterdir():
             with contextlib.suppress(OSError):
-                if path.name == "token":
+                if path.name in _TOKENS:
                     found.append(path.read_bytes().strip())
         return found
 

@@ -26,7 +26,7 @@ from headwater.jobs.folders import RunFolders, good_name, open_plain, sha256_of
 from headwater.jobs.records import RunEvent, RunRecords
 from headwater.jobs.spent import Grouping
 from headwater.model.principal import Actor, Identity
-from headwater.model.run import Attempt, Entry, Run, RunSpec, RunState, RunUsage
+from headwater.model.run import JAR, PYSPARK, Attempt, Entry, Run, RunSpec, RunState, RunUsage
 from headwater.settings import JobSettings
 
 _TEXT_NAMES = {"sql": "script.sql", "python": "main.py", "pyspark": "main.py"}
@@ -61,7 +61,9 @@ class JobService:
         settings: JobSettings,
         driver: Driver,
         fetch: Fetch | None = None,
+        backend: str = "",
     ) -> None:
+        """`backend` is where Spark runs go that do not say."""
         self._records = records
         self._folders = folders
         self._kinds = kinds
@@ -69,6 +71,7 @@ class JobService:
         self._settings = settings
         self._driver = driver
         self._fetch = fetch
+        self._backend = backend
 
     # --- submitting ---------------------------------------------------------------------------
 
@@ -82,8 +85,10 @@ class JobService:
         hold, QUERY_QUEUE_FULL, DISK_FULL.
         """
         spec = replace(spec, role=self._role(identity, spec.role))
-        self._check(spec, program)
         asked = _request_hash(spec, program)
+        if not spec.backend and spec.kind in (PYSPARK, JAR):
+            spec = replace(spec, backend=self._backend)
+        self._check(spec, program)
         if (known := self._known(identity, spec, asked)) is not None:
             return known
         self._check_room(identity)

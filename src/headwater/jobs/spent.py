@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import func, select
 
+from headwater.governance.audit import AuditLog
 from headwater.jobs.records import total
 from headwater.model.run import Attempt, Run, RunUsage
 from headwater.query.history import History, query_history
@@ -17,15 +18,28 @@ from headwater.store.database import Database
 Grouping = Literal["user", "role", "tag", "day", "kind", "run"]
 
 
-class QueryBooks:
-    """Reads the queries that belong to a run, by the session of its token."""
+class Books:
+    """Reads the queries and commits that belong to an attempt, by the session of its token."""
 
-    def __init__(self, database: Database, history: History) -> None:
+    def __init__(self, database: Database, history: History, audit: AuditLog) -> None:
         self._database = database
         self._history = history
+        self._audit = audit
 
-    def add_queries(self, usage: RunUsage, session_id: str) -> RunUsage:
-        """The usage with what the attempt's queries used in the engine, as its user may know it."""
+    def completed(self, usage: RunUsage, attempt: Attempt, principal: str) -> RunUsage:
+        """The usage of an attempt's processes, and of its queries and commits.
+
+        A table's new files count as written by whoever committed them, whichever process wrote
+        them; what executors tell of the same bytes does not count again.
+        """
+        used = self._with_queries(usage, attempt.session_id)
+        committed = self._audit.committed_bytes(
+            principal, attempt.session_id, since_ms=attempt.created_ms
+        )
+        return replace(used, bytes_written=max(used.bytes_written, committed))
+
+    def _with_queries(self, usage: RunUsage, session_id: str) -> RunUsage:
+        """With what the queries used in the engine, as their user may know it."""
         self._history.afterwards.flush()
         columns = query_history.c
         wanted = select(

@@ -21,7 +21,11 @@ def main() -> None:
     secrets = _environ.get("HEADWATER_HOME", "")
     token = _read(os.path.join(secrets, "token"))
     spark = _environ.get("HEADWATER_SPARK_URL")
-    if token and spark:
+    remote = _environ.get("HEADWATER_SPARK_REMOTE")
+    if remote:
+        theirs = _read(os.path.join(secrets, "remote-token"))
+        _environ["SPARK_REMOTE"] = remote + (";token=" + theirs if theirs else "")
+    elif token and spark:
         # What an unchanged PySpark script's SparkSession.builder.getOrCreate() connects to.
         _environ["SPARK_REMOTE"] = spark + "/;use_ssl=true;token=" + token
     sys.argv = sys.argv[1:]

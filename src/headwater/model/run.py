@@ -7,7 +7,7 @@ script in the server. Final states stay final: a retry by hand is a new run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -109,10 +109,15 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """What a run is given: whole or part CPUs, and bytes of memory."""
+    """What a run is given here: whole or part CPUs, and bytes of memory; and, on a cluster, how
+    many executors of what size its driver asks for (0 leaves the number to the cluster).
+    """
 
     vcpu: float = 1.0
     memory_bytes: int = 2 * 1024**3
+    executors: int = 0
+    executor_vcpu: float = 1.0
+    executor_memory_bytes: int = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ class RunSpec:
             "role": self.role,
             "dialect": self.dialect,
             "schema": self.schema,
-            "compute": {"vcpu": self.compute.vcpu, "memory_bytes": self.compute.memory_bytes},
+            "compute": asdict(self.compute),
             "timeout_seconds": self.timeout_seconds,
             "retry": {
                 "max_attempts": self.retry.max_attempts,

@@ -228,7 +228,7 @@ class Platform:
         sweeping.start()
         stack.callback(sweeping.stop)
         jobs, self._driver = compose_jobs(
-            settings.jobs,
+            settings,
             home,
             database,
             audit,

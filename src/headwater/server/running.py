@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from headwater.engines.userprocess.engine import SPARK
 from headwater.errors import ErrorCode, error
 from headwater.governance.access import Access
 from headwater.governance.audit import AuditLog
@@ -18,29 +19,32 @@ from headwater.governance.tokens import Tokens
 from headwater.jobs.driver import Driver
 from headwater.jobs.execution import JobKind
 from headwater.jobs.folders import RunFolders
+from headwater.jobs.kinds.cluster import ClusterKind
 from headwater.jobs.kinds.confined import Runtime, Surroundings
 from headwater.jobs.kinds.jar import JarKind
+from headwater.jobs.kinds.placed import PlacedKind
 from headwater.jobs.kinds.python import PythonKind
 from headwater.jobs.kinds.sql import SqlKind
 from headwater.jobs.processes import Processes
 from headwater.jobs.queue import Capacity
 from headwater.jobs.records import SESSION_PREFIX, RunRecords
 from headwater.jobs.service import JobService
-from headwater.jobs.spent import QueryBooks
+from headwater.jobs.spent import Books
 from headwater.model.principal import Identity
-from headwater.model.run import PYSPARK, PYTHON
+from headwater.model.run import JAR, PYSPARK, PYTHON
 from headwater.model.statement import Session
 from headwater.query.location_files import LocationFiles
 from headwater.query.service import QueryService
+from headwater.runtimes.backends.submission import CLUSTERS, CONNECT, LOCAL
 from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.home import Home
 from headwater.server.tls import Certificates
-from headwater.settings import JobSettings
+from headwater.settings import JobSettings, Settings
 from headwater.store.database import Database
 
 
 def compose_jobs(
-    settings: JobSettings,
+    settings: Settings,
     home: Home,
     database: Database,
     audit: AuditLog,
@@ -56,14 +60,31 @@ def compose_jobs(
     folders = RunFolders(home.path)
     records = RunRecords(database, audit, folders.driver)
     tokens.bind_sessions(SESSION_PREFIX, records.session_lives)
-    sql = SqlKind(queries, audit, settings.log_bytes)
+    sql = SqlKind(queries, audit, settings.jobs.log_bytes)
     stack.callback(sql.stop)
-    processes = Processes(settings, home.ready_file)
-    around = Surroundings(settings, home.ready_file, certificates.authority)
+    processes = Processes(settings.jobs, home.ready_file)
+    around = Surroundings(settings.jobs, home.ready_file, certificates.authority)
     runtimes = Runtimes(releases)
-    python = PythonKind(PYTHON, processes, around, runtimes)
-    pyspark = PythonKind(PYSPARK, processes, around, runtimes)
-    jar = JarKind(processes, around, runtimes)
+    place = settings.backend
+
+    def clusters(kind: str) -> dict[str, JobKind]:
+        release = settings.user_engines.release(SPARK)
+        shared = settings.storage != "local"
+        return {
+            backend: ClusterKind(kind, backend, processes, around, runtimes, place, release, shared)
+            for backend in CLUSTERS
+        }
+
+    python = PlacedKind(PYTHON, {LOCAL: PythonKind(PYTHON, processes, around, runtimes)})
+    pyspark = PlacedKind(
+        PYSPARK,
+        {
+            LOCAL: PythonKind(PYSPARK, processes, around, runtimes),
+            CONNECT: PythonKind(PYSPARK, processes, around, runtimes, place),
+            **clusters(PYSPARK),
+        },
+    )
+    jar = PlacedKind(JAR, {LOCAL: JarKind(processes, around, runtimes), **clusters(JAR)})
     kinds: dict[str, JobKind] = {kind.name: kind for kind in (sql, python, pyspark, jar)}
     driver = Driver(
         records,
@@ -71,12 +92,15 @@ def compose_jobs(
         kinds,
         policies,
         tokens,
-        QueryBooks(database, queries.history),
-        capacity_of(settings),
+        Books(database, queries.history, audit),
+        capacity_of(settings.jobs),
     )
     stack.callback(driver.stop)
-    files = ProgramFiles(access, home.path, settings.entry_bytes)
-    return JobService(records, folders, kinds, policies, settings, driver, files), driver
+    files = ProgramFiles(access, home.path, settings.jobs.entry_bytes)
+    service = JobService(
+        records, folders, kinds, policies, settings.jobs, driver, files, place.name
+    )
+    return service, driver
 
 
 class ProgramFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -67,6 +68,15 @@ def runners(home: Path) -> list[psutil.Process]:
         process
         for process in psutil.process_iter()
         if "headwater.jobs.runner" in (line := _line(process)) and str(home) in line[-1]
+    ]
+
+
+def engines(place: Home) -> list[psutil.Process]:
+    assert place.server is not None
+    return [
+        process
+        for process in place.server.children()
+        if "headwater.engines" in " ".join(_line(process))
     ]
 
 
@@ -165,7 +175,7 @@ def test_a_script_goes_on_where_it_was_and_repeats_no_change(place: Home) -> Non
     jobs.connection.close()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(400 + KILLS * 20)
 def test_random_kills_lose_and_double_nothing(place: Home) -> None:
     rng = random.Random(7)
     jobs = place.start()
@@ -192,8 +202,11 @@ def test_random_kills_lose_and_double_nothing(place: Home) -> None:
         submit(number)
         if number % 2:
             time.sleep(rng.random())
-            if rng.random() < 0.5 and (found := runners(place.home)):
-                os.kill(rng.choice(found).pid, signal.SIGKILL)
+            choice = rng.choice(["server", "engine", "run"])
+            victims = {"run": runners(place.home), "engine": engines(place)}.get(choice)
+            if victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(victims).pid, signal.SIGKILL)
             else:
                 jobs.connection.close()
                 place.kill()

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from headwater.errors import ErrorCode, HeadwaterError
-from headwater.runtimes.backends.backend import GIB, Resources, RunKind, RunSpec, SessionSpec
-from headwater.runtimes.backends.choose import choose
-from headwater.runtimes.backends.connect import RemoteConnect
-from headwater.runtimes.backends.submission import submission
+from headwater.runtimes.backends.connect import remote_endpoint
+from headwater.runtimes.backends.submission import (
+    Places,
+    Resources,
+    SparkProgram,
+    check_place,
+    submission,
+)
 from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.settings import BackendSettings
 
@@ -25,55 +29,47 @@ RELEASE = InstalledRelease(
     (Path("/r/jars/iceberg.jar"),),
     {"spark.sql.adaptive.enabled": "true"},
 )
-SPEC = RunSpec(
+GIB = 1024**3
+PLACES = Places(
+    "/in/app.jar", "/secrets/spark.properties", "/w", "file:///w/events",
+    ("/in/more.jar", "/in/more.py"),
+)  # fmt: skip
+SPEC = SparkProgram(
     "Run7",
     1,
-    "spark-4.1",
-    RunKind.JAR,
-    Path("/in/app.jar"),
-    Path("/w"),
-    argv=("a", "b c"),
+    PLACES,
     main_class="org.example.Main",
-    libraries=(Path("/in/more.jar"), Path("/in/more.py")),
+    arguments=("a", "b c"),
     conf={"spark.x.secret": "hush\nnow\\", "spark.driver.memory": "1t", "spark.master": "local"},
     resources=Resources(2, 3 * GIB, executors=4, executor_vcpu=2, executor_memory_bytes=GIB),
 )
+SUBMIT = ("/r/spark/bin/spark-submit", "--properties-file", "/secrets/spark.properties")
 
 
 def conf_of(text: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in text.splitlines())
 
 
-def test_local() -> None:
-    how = submission("local", BackendSettings(), RELEASE, SPEC)
-    assert how.argv == (
-        *("/r/spark/bin/spark-submit", "--properties-file", "/w/.run/spark.properties"),
-        *("--class", "org.example.Main", "/in/app.jar", "a", "b c"),
-    )
+def test_standalone() -> None:
+    place = BackendSettings(master="spark://one:7077", driver_host="10.0.0.9", python="/py")
+    how = submission("spark-standalone", place, RELEASE, SPEC)
+    assert how.argv == (*SUBMIT, "--class", "org.example.Main", "/in/app.jar", "a", "b c")
     conf = conf_of(how.properties)
-    assert conf["spark.master"] == "local[2]"  # a run does not choose where it runs
-    assert conf["spark.driver.memory"] == "3072m"  # nor how much it gets
+    assert conf["spark.master"] == "spark://one:7077"  # a run does not choose where it runs
+    assert conf["spark.driver.memory"] == "1843m"  # nor how much it gets: its heap is a part of it
     assert conf["spark.x.secret"] == "hush\\nnow\\\\"
     assert conf["spark.jars"] == "/r/jars/iceberg.jar,/in/more.jar"
     assert conf["spark.submit.pyFiles"] == "/in/more.py"
     assert conf["spark.sql.adaptive.enabled"] == "true"
-    assert not how.network
-    assert how.environment["SPARK_LOCAL_IP"] == "127.0.0.1"
-    assert "hush" not in " ".join([*how.argv, *how.environment.values()])
-
-
-def test_standalone() -> None:
-    place = BackendSettings(master="spark://one:7077", driver_host="10.0.0.9", python="/py")
-    how = submission("spark-standalone", place, RELEASE, SPEC)
-    conf = conf_of(how.properties)
-    assert conf["spark.master"] == "spark://one:7077"
+    assert conf["spark.eventLog.dir"] == "file:///w/events"
     assert conf["spark.submit.deployMode"] == "client"
     assert conf["spark.driver.host"] == "10.0.0.9"
     assert conf["spark.cores.max"] == "8"
     assert conf["spark.executor.cores"] == "2"
     assert conf["spark.executor.memory"] == "1024m"
     assert conf["spark.pyspark.python"] == "/py"
-    assert how.network
+    assert how.environment["SPARK_LOCAL_IP"] == "10.0.0.9"
+    assert "hush" not in " ".join([*how.argv, *how.environment.values()])
 
 
 def test_kubernetes() -> None:
@@ -85,12 +81,9 @@ def test_kubernetes() -> None:
         upload_path="s3a://stage/up",
         conf={"spark.kubernetes.driver.node.selector.pool": "big"},
     )
-    spec = replace(SPEC, kind=RunKind.PYSPARK, entry=Path("/in/job.py"), main_class=None)
+    spec = replace(SPEC, places=replace(PLACES, entry="/in/job.py"), main_class=None)
     how = submission("kubernetes", place, RELEASE, spec)
-    assert how.argv == (
-        *("/r/spark/bin/spark-submit", "--properties-file", "/w/.run/spark.properties"),
-        *("/in/job.py", "a", "b c"),
-    )
+    assert how.argv == (*SUBMIT, "/in/job.py", "a", "b c")
     assert (
         conf_of(how.properties).items()
         >= {
@@ -142,50 +135,30 @@ def test_yarn() -> None:
 )
 def test_what_a_backend_needs(backend: str, place: BackendSettings, setting: str) -> None:
     with pytest.raises(HeadwaterError) as raised:
-        submission(backend, place, RELEASE, SPEC)
+        check_place(backend, place)
     assert raised.value.code is ErrorCode.INVALID_ARGUMENT
     assert f"HEADWATER_BACKEND__{setting}" in raised.value.message
 
 
 def test_what_cannot_be_submitted() -> None:
-    sail = replace(RELEASE, spark_home=None)
+    standalone = BackendSettings(master="spark://one:7077")
+    check_place("spark-standalone", standalone)
     with pytest.raises(HeadwaterError, match="has no Spark"):
-        submission("local", BackendSettings(), sail, SPEC)
-    with pytest.raises(HeadwaterError, match="the class to run"):
-        submission("local", BackendSettings(), RELEASE, replace(SPEC, main_class=None))
-    with pytest.raises(HeadwaterError, match="this machine only"):
-        submission("local", BackendSettings(), RELEASE, replace(SPEC, kind=RunKind.PYTHON))
-    with pytest.raises(HeadwaterError, match="takes sessions"):
+        submission("spark-standalone", standalone, replace(RELEASE, spark_home=None), SPEC)
+    with pytest.raises(HeadwaterError, match="cannot be submitted"):
         submission("spark-connect", BackendSettings(), RELEASE, SPEC)
+    with pytest.raises(HeadwaterError, match="there is no backend"):
+        check_place("mesos", BackendSettings())
 
 
 def test_a_remote_connect_endpoint() -> None:
-    session = SessionSpec("s", "spark-4.1", Path("/w"))
-    place = BackendSettings(connect="sc://there:15009/;use_ssl=true", connect_token_file=Path("/t"))
-    found = RemoteConnect(place).open_session(session)
-    assert (found.target, found.secure, found.token_file) == ("there:15009", True, Path("/t"))
-    assert RemoteConnect(BackendSettings(connect="sc://there")).open_session(session).target == (
-        "there:15002"
-    )
+    found = remote_endpoint(BackendSettings(connect="sc://there:15009/;use_ssl=true"))
+    assert (found.host, found.port, found.secure) == ("there", 15009, True)
+    assert found.url == "sc://there:15009/;use_ssl=true"
+    plain = remote_endpoint(BackendSettings(connect="sc://[::1]"))
+    assert plain.url == "sc://[::1]:15002/;use_ssl=false"
     for wrong in ("", "http://there", "sc://there:x", "sc://there/;token=hush"):
         with pytest.raises(HeadwaterError) as raised:
-            RemoteConnect(BackendSettings(connect=wrong)).open_session(session)
+            remote_endpoint(BackendSettings(connect=wrong))
         assert raised.value.code is ErrorCode.INVALID_ARGUMENT
         assert "hush" not in str(raised.value)
-    with pytest.raises(HeadwaterError, match="no runs"):
-        RemoteConnect(place).submit(SPEC)
-
-
-def test_backends_by_name() -> None:
-    class Releases:
-        def ensure(self, name: str) -> InstalledRelease:
-            return RELEASE
-
-        def installed(self, name: str) -> InstalledRelease | None:
-            return RELEASE
-
-    assert choose(BackendSettings(), Releases()).name == "local"
-    assert choose(BackendSettings(name="yarn"), Releases()).name == "yarn"
-    assert choose(BackendSettings(), Releases(), "spark-connect").name == "spark-connect"
-    with pytest.raises(HeadwaterError, match="there is no backend"):
-        choose(BackendSettings(), Releases(), "mesos")

@@ -104,13 +104,23 @@ def confined(
     runtime: Runtime,
     argv: Callable[[Doors], Sequence[str]],
     around: Surroundings,
-    more: Mapping[str, str] | None = None,
+    more: Callable[[], Mapping[str, str]] = dict,
+    *,
+    network: bool = False,
+    shown: Sequence[Bind | Path] = (),
 ) -> Command:
-    """The command of an attempt; `argv` makes the program's, `more` adds to its environment.
+    """The command of an attempt; `argv` makes the program's, `more` then adds to its environment.
 
+    With `network` it has this machine's, to reach a cluster; `shown` is what it sees besides.
     Raises NOT_SUPPORTED where no sandbox works, unless the settings allow to run without.
     """
     rung = level()
+    if network and rung.kind is SandboxKind.LANDLOCK:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "a driver that reaches a cluster needs bubblewrap around it",
+            hint="`headwater doctor` says what keeps bubblewrap from working",
+        )
     if rung.kind is SandboxKind.NONE and not around.settings.unconfined:
         raise error(
             ErrorCode.NOT_SUPPORTED,
@@ -122,7 +132,7 @@ def confined(
     addresses = relay.addresses(around.ready_file)
     if not addresses:
         raise error(ErrorCode.ENGINE_FAILED, "the server does not say yet where it listens")
-    own_network = rung.own_network
+    own_network = rung.own_network and not network
     if own_network:
         addresses = {name: (_LOOPBACK, port) for name, (_, port) in addresses.items()}
     _prepare(work, addresses, places, around.certificate)
@@ -150,16 +160,16 @@ def confined(
     confined_command = command(
         line,
         Sandbox(
-            ro=[*runtime.folders, *places.read],
+            ro=[*runtime.folders, *places.read, *shown],
             rw=[places.work_bind],
-            network=False,
+            network=network,
             limits=Limits(
                 # The tree is held to its memory by its control group or by its runner.
                 memory_bytes=max(compute.memory_bytes * 2, GIB),
                 processes=around.settings.processes,
                 vcpu=compute.vcpu,
             ),
-            environment=_environment(work, runtime, addresses, places) | dict(more or {}),
+            environment=_environment(work, runtime, addresses, places, network) | dict(more()),
             directory=places.work,
             ports=() if own_network else tuple(ports.values()),
         ),
@@ -250,6 +260,7 @@ def _environment(
     runtime: Runtime,
     addresses: Mapping[str, tuple[str, int]],
     places: Places,
+    network: bool,
 ) -> dict[str, str]:
     spec = work.spec
     given = {
@@ -272,11 +283,11 @@ def _environment(
         "HEADWATER_RUN_ATTEMPT": str(work.attempt.number),
         "HEADWATER_PARAMETERS": json.dumps(dict(spec.parameters)),
         "PYICEBERG_HOME": places.secrets,
-        # No other server can be reached from inside.
-        "SSL_CERT_FILE": places.certificate,
-        "REQUESTS_CA_BUNDLE": places.certificate,
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": places.certificate,
     }
+    if not network:
+        # No other server can be reached from inside.
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
+            found[name] = places.certificate
     if "http" in addresses:
         found["HEADWATER_URL"] = _url("http", addresses["http"])
     if "tls" in addresses:

@@ -49,10 +49,6 @@ class JarKind:
     def check(self, spec: RunSpec) -> None:
         """Refuses what a JAR cannot have."""
         self._runtimes.check(spec.release)
-        if spec.backend not in ("", "local"):
-            raise error(
-                ErrorCode.NOT_SUPPORTED, f"jar runs do not go to the backend {spec.backend} yet"
-            )
         if spec.configuration.get(_MODE, "connect") not in ("connect", "classic"):
             raise error(ErrorCode.INVALID_ARGUMENT, f"{_MODE} is connect or classic")
 
@@ -61,7 +57,7 @@ class JarKind:
         if work.folder.read("plan") is not None:
             self._processes.resume(work)
             return {}
-        main = work.spec.main_class or _main_class(work.entry)
+        main = work.spec.main_class or main_class_of(work.entry)
         runtime = self._runtimes.ensure(work.spec.release or _DEFAULT_RELEASE)
         release = runtime.release
         if release is None or release.spark_home is None:
@@ -80,7 +76,7 @@ class JarKind:
             runtime,
             argv,
             self._around,
-            {
+            lambda: {
                 "SPARK_HOME": str(release.spark_home),
                 "SPARK_LOCAL_IP": "127.0.0.1",
                 "SPARK_LOCAL_HOSTNAME": "localhost",
@@ -191,7 +187,7 @@ class _Program:
         ]
 
 
-def _main_class(jar: Path) -> str:
+def main_class_of(jar: Path) -> str:
     """The main class that the JAR's manifest names; raises INVALID_ARGUMENT, INVALID_FILE."""
     try:
         with zipfile.ZipFile(jar) as archive:

@@ -10,15 +10,24 @@ from headwater.jobs.execution import Look, Work
 from headwater.jobs.kinds.confined import Doors, Runtimes, Surroundings, confined
 from headwater.jobs.processes import Processes
 from headwater.model.run import PYSPARK, RunSpec
+from headwater.runtimes.backends.connect import remote_endpoint
+from headwater.settings import BackendSettings
 
 
 class PythonKind:
     """Runs scripts; as `pyspark` their Spark session is Headwater's Spark Connect endpoint."""
 
     def __init__(
-        self, name: str, processes: Processes, around: Surroundings, runtimes: Runtimes
+        self,
+        name: str,
+        processes: Processes,
+        around: Surroundings,
+        runtimes: Runtimes,
+        remote: BackendSettings | None = None,
     ) -> None:
+        """`remote`: the Spark session is the Spark Connect server's that these settings name."""
         self.name = name
+        self._remote = remote
         self._processes = processes
         self._around = around
         self._runtimes = runtimes
@@ -34,12 +43,8 @@ class PythonKind:
                 hint="add --kind pyspark",
             )
         self._runtimes.check(spec.release)
-        if spec.backend not in ("", "local"):
-            raise error(
-                ErrorCode.NOT_SUPPORTED,
-                f"{self.name} runs do not go to the backend {spec.backend}",
-                hint="the script runs here; its Spark session may run elsewhere",
-            )
+        if self._remote is not None:
+            remote_endpoint(self._remote)
 
     def begin(self, work: Work) -> Mapping[str, Any]:
         """Makes the release ready and starts the script below a runner."""
@@ -50,11 +55,20 @@ class PythonKind:
 
         def argv(doors: Doors) -> Sequence[str]:
             places = doors.places
+            if self._remote is not None and (token := self._remote.connect_token_file) is not None:
+                doors.keep("remote-token", token.read_bytes().strip())
             return (str(runtime.python), places.start, places.entry, *work.spec.arguments)
 
-        plan = confined(work, runtime, argv, self._around)
+        plan = confined(
+            work, runtime, argv, self._around, self._more, network=self._remote is not None
+        )
         self._processes.begin(work, plan)
         return plan.facts
+
+    def _more(self) -> Mapping[str, str]:
+        if self._remote is None:
+            return {}
+        return {"HEADWATER_SPARK_REMOTE": remote_endpoint(self._remote).url}
 
     def look(self, work: Work) -> Look:
         """How the script is."""

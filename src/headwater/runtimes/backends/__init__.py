@@ -1,1 +1,1 @@
-"""Where runs and sessions execute: one protocol (`backend`), one implementation for each place."""
+"""Places beyond this machine where Spark runs: clusters to submit to, a remote Spark Connect."""

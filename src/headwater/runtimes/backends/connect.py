@@ -1,89 +1,49 @@
-"""A Spark Connect server somewhere else: it takes sessions, no runs."""
+"""A Spark Connect server somewhere else: it takes the sessions of runs, not their programs."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NoReturn
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headwater.errors import ErrorCode, HeadwaterError, error
-from headwater.runtimes.backends.backend import (
-    BackendStatus,
-    ConnectEndpoint,
-    Handle,
-    LogChunk,
-    RunSpec,
-    SessionSpec,
-    Usage,
-)
-from headwater.runtimes.backends.submission import CONNECT
+from headwater.errors import ErrorCode, error
 from headwater.settings import BackendSettings
 
 _PORT = 15002
 
 
-class RemoteConnect:
-    """The endpoint that the settings name, `sc://HOST:PORT/;use_ssl=true`; see `Backend`."""
+@dataclass(frozen=True, slots=True)
+class ConnectEndpoint:
+    """A Spark Connect server's address; `url` is as PySpark takes it, without a token."""
 
-    name = CONNECT
+    host: str
+    port: int
+    secure: bool = False
 
-    def __init__(self, place: BackendSettings) -> None:
-        self._place = place
-
-    def open_session(self, spec: SessionSpec) -> ConnectEndpoint:
-        """The endpoint; its sessions are told apart by the client's session id."""
-        address, _, parameters = self._place.connect.partition("/;")
-        place = urlsplit(address)
-        try:
-            port = place.port or _PORT
-        except ValueError:
-            port = 0
-        if place.scheme != "sc" or not place.hostname or not port:
-            raise error(
-                ErrorCode.INVALID_ARGUMENT,
-                "the setting HEADWATER_BACKEND__CONNECT is not of the form sc://HOST:PORT",
-            )
-        pairs = dict(part.partition("=")[::2] for part in parameters.split(";"))
-        if "token" in pairs:
-            raise error(
-                ErrorCode.INVALID_ARGUMENT,
-                "the token of the remote Spark Connect does not belong into its address",
-                hint="put it into a file that HEADWATER_BACKEND__CONNECT_TOKEN_FILE names",
-            )
-        secure = pairs.get("use_ssl", "").lower() == "true"
-        return ConnectEndpoint(f"{place.hostname}:{port}", secure, self._place.connect_token_file)
-
-    def close_session(self, session_id: str) -> None:
-        """The client's own release of its session ends it."""
-
-    def submit(self, spec: RunSpec) -> Handle:
-        """NOT_SUPPORTED."""
-        raise _no_runs()
-
-    def poll(self, handle: Handle) -> BackendStatus:
-        """NOT_SUPPORTED."""
-        raise _no_runs()
-
-    def cancel(self, handle: Handle, grace_seconds: float = 5.0) -> NoReturn:
-        """NOT_SUPPORTED."""
-        raise _no_runs()
-
-    def logs(self, handle: Handle, stream: str, offset: int = 0, limit: int = 65536) -> LogChunk:
-        """NOT_SUPPORTED."""
-        raise _no_runs()
-
-    def usage(self, handle: Handle) -> Usage:
-        """NOT_SUPPORTED."""
-        raise _no_runs()
-
-    def reattach(self, run_id: str, attempt: int, work_dir: Path) -> Handle | None:
-        """None: it never took one."""
-        return None
+    @property
+    def url(self) -> str:
+        """The connection string."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"sc://{host}:{self.port}/;use_ssl={'true' if self.secure else 'false'}"
 
 
-def _no_runs() -> HeadwaterError:
-    return error(
-        ErrorCode.NOT_SUPPORTED,
-        "a remote Spark Connect takes sessions, no runs",
-        hint="a pyspark run uses it through its session; jars need another backend",
-    )
+def remote_endpoint(place: BackendSettings) -> ConnectEndpoint:
+    """The endpoint that the settings name, `sc://HOST:PORT/;use_ssl=true`; INVALID_ARGUMENT."""
+    address, _, parameters = place.connect.partition("/;")
+    parts = urlsplit(address)
+    try:
+        port = parts.port or _PORT
+    except ValueError:
+        port = 0
+    if parts.scheme != "sc" or not parts.hostname or not port:
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            "the setting HEADWATER_BACKEND__CONNECT is not of the form sc://HOST:PORT",
+        )
+    pairs = dict(part.partition("=")[::2] for part in parameters.split(";"))
+    if "token" in pairs:
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            "the token of the remote Spark Connect does not belong into its address",
+            hint="put it into a file that HEADWATER_BACKEND__CONNECT_TOKEN_FILE names",
+        )
+    return ConnectEndpoint(parts.hostname, port, pairs.get("use_ssl", "").lower() == "true")

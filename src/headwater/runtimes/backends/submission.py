@@ -9,29 +9,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headwater.errors import ErrorCode, error
-from headwater.runtimes.backends.backend import Resources, RunKind, RunSpec
 from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.settings import BackendSettings
 
 LOCAL, STANDALONE, CONNECT = "local", "spark-standalone", "spark-connect"
 KUBERNETES, YARN = "kubernetes", "yarn"
 NAMES = (LOCAL, STANDALONE, CONNECT, KUBERNETES, YARN)
+CLUSTERS = (STANDALONE, KUBERNETES, YARN)
+"""Where `spark-submit` sends a run."""
 
+_GIB = 1024**3
 _MIB = 1024**2
-_FROM_HERE = (LOCAL, STANDALONE)
-"""Where the driver runs on this machine; elsewhere it runs in the cluster."""
+_SHARE_OF_HEAP = 0.6
+"""Of the run's memory, for a driver on this machine: its whole tree is held to that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the driver is given, and what it asks for as executors; `conf` may ask for others."""
+
+    vcpu: float = 1.0
+    memory_bytes: int = 2 * _GIB
+    executors: int = 0
+    """0 leaves their number to the cluster."""
+    executor_vcpu: float = 1.0
+    executor_memory_bytes: int = 2 * _GIB
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the driver finds things, as it sees them."""
+    """Where the driver finds things, as it sees them; `libraries` are jars, `.py`, `.zip`."""
 
     entry: str
     properties: str
     work: str
-    libraries: tuple[str, ...] = ()
     events: str | None = None
     """The folder of Spark's event log."""
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SparkProgram:
+    """One attempt of a Spark run. `conf` comes after the release's and the cluster's settings."""
+
+    run_id: str
+    attempt: int
+    places: Places
+    name: str = ""
+    main_class: str | None = None
+    """Of a jar; None for a Python program."""
+    arguments: tuple[str, ...] = ()
+    conf: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,62 +71,60 @@ class Submission:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     properties: str
-    network: bool
-    """True when the command must reach the cluster."""
     conf: Mapping[str, str] = field(default_factory=dict)
     """The properties, for those who look."""
     kill: tuple[str, ...] = ()
     """What ends the run in the cluster, where ending the command does not."""
 
 
+def driver_is_here(backend: str) -> bool:
+    """True where the driver runs on this machine; elsewhere it runs in the cluster."""
+    return backend == STANDALONE
+
+
+def check_place(backend: str, place: BackendSettings) -> None:
+    """Raises INVALID_ARGUMENT for a cluster that is none, or that the settings do not describe."""
+    if backend not in NAMES:
+        raise error(
+            ErrorCode.INVALID_ARGUMENT,
+            f"there is no backend {backend[:40]}",
+            hint=f"there are: {', '.join(NAMES)}",
+        )
+    if backend in CLUSTERS:
+        _place(backend, place, None, Resources(), "run", 1)
+
+
 def submission(
-    backend: str,
-    place: BackendSettings,
-    release: InstalledRelease,
-    spec: RunSpec,
-    places: Places | None = None,
+    backend: str, place: BackendSettings, release: InstalledRelease, program: SparkProgram
 ) -> Submission:
-    """The command that runs `spec` on a backend; INVALID_ARGUMENT when a setting is missing."""
+    """The command that runs a program on a cluster; INVALID_ARGUMENT when a setting is missing."""
     if release.spark_home is None or release.java_home is None:
         raise error(
             ErrorCode.INVALID_ARGUMENT,
             f"release {release.name} has no Spark to submit to {backend}",
             hint="choose a release such as spark-4.1",
         )
-    where = places or Places(
-        str(spec.entry),
-        str(spec.work_dir / ".run" / "spark.properties"),
-        str(spec.work_dir / "work"),
-        tuple(map(str, spec.libraries)),
-    )
-    conf = _conf(backend, place, release, spec, where)
+    where = program.places
+    conf = _conf(backend, place, release, program)
     argv = [f"{release.spark_home}/bin/spark-submit", "--properties-file", where.properties]
-    if spec.kind is RunKind.JAR:
-        if not spec.main_class:
-            raise error(ErrorCode.INVALID_ARGUMENT, "a jar needs the class to run")
-        argv += ["--class", spec.main_class]
-    elif spec.kind is RunKind.PYTHON:
-        raise error(
-            ErrorCode.NOT_SUPPORTED,
-            "a Python script without Spark runs on this machine only",
-            hint="make it a pyspark run",
-        )
-    argv += [where.entry, *spec.argv]
+    if program.main_class is not None:
+        argv += ["--class", program.main_class]
+    argv += [where.entry, *program.arguments]
     environment = {
         **release.env,
-        **spec.environment,
+        **program.environment,
         "JAVA_HOME": str(release.java_home),
         "SPARK_HOME": str(release.spark_home),
         "HADOOP_USER_NAME": place.user or "headwater",
         "SPARK_USER": place.user or "headwater",
     }
-    if backend in _FROM_HERE:
+    if driver_is_here(backend):
         environment["PYSPARK_DRIVER_PYTHON"] = str(release.python)
         environment["PYSPARK_PYTHON"] = conf["spark.pyspark.python"]
         # The Java that starts Spark to find out how to start Spark needs little.
         environment["SPARK_LAUNCHER_OPTS"] = "-XX:TieredStopAtLevel=1"
-    if backend == LOCAL or place.driver_host:
-        environment["SPARK_LOCAL_IP"] = "127.0.0.1" if backend == LOCAL else place.driver_host
+    if place.driver_host:
+        environment["SPARK_LOCAL_IP"] = place.driver_host
     if backend == YARN and place.hadoop_conf is not None:
         environment["HADOOP_CONF_DIR"] = str(place.hadoop_conf)
     text = "".join(f"{name} {_escaped(value)}\n" for name, value in sorted(conf.items()))
@@ -104,27 +132,28 @@ def submission(
     if backend == KUBERNETES:
         pod = f"{conf['spark.kubernetes.namespace']}:{conf['spark.kubernetes.driver.pod.name']}"
         kill = (argv[0], "--master", conf["spark.master"], "--kill", pod)
-    return Submission(tuple(argv), environment, text, backend != LOCAL, conf, kill)
+    return Submission(tuple(argv), environment, text, conf, kill)
 
 
 def _conf(
-    backend: str,
-    place: BackendSettings,
-    release: InstalledRelease,
-    spec: RunSpec,
-    where: Places,
+    backend: str, place: BackendSettings, release: InstalledRelease, program: SparkProgram
 ) -> dict[str, str]:
     """The release's defaults, the cluster's, the run's own, and what nobody may change."""
-    given = spec.resources
+    given = program.resources
+    heap = given.memory_bytes
+    if driver_is_here(backend):
+        heap = int(heap * _SHARE_OF_HEAP)
     return {
         **release.conf,
-        **_shared(release, where),
-        **_sized(backend, given),
+        **_shared(release, program.places),
+        **_sized(given),
         **place.conf,
-        **spec.conf,
-        **_place(backend, place, release, spec),
-        "spark.app.name": spec.conf.get("spark.app.name", f"headwater-{spec.run_id}"),
-        "spark.driver.memory": _mib(given.memory_bytes),
+        **program.conf,
+        **_place(backend, place, release, given, program.run_id, program.attempt),
+        "spark.app.name": program.conf.get(
+            "spark.app.name", program.name or f"headwater-{program.run_id}"
+        ),
+        "spark.driver.memory": _mib(heap),
         "spark.ui.enabled": "false",
     }
 
@@ -145,10 +174,8 @@ def _shared(release: InstalledRelease, where: Places) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _sized(backend: str, given: Resources) -> dict[str, str]:
-    """Executors, where there are any."""
-    if backend == LOCAL:
-        return {}
+def _sized(given: Resources) -> dict[str, str]:
+    """Executors."""
     cores = max(1, round(given.executor_vcpu))
     found = {
         "spark.executor.memory": _mib(given.executor_memory_bytes),
@@ -161,22 +188,19 @@ def _sized(backend: str, given: Resources) -> dict[str, str]:
 
 
 def _place(
-    backend: str, place: BackendSettings, release: InstalledRelease, spec: RunSpec
+    backend: str,
+    place: BackendSettings,
+    release: InstalledRelease | None,
+    given: Resources,
+    run_id: str,
+    attempt: int,
 ) -> dict[str, str]:
     """Where the driver runs and what it needs there."""
-    if backend == LOCAL:
-        return {
-            "spark.master": f"local[{max(1, round(spec.resources.vcpu))}]",
-            "spark.submit.deployMode": "client",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.pyspark.python": str(release.python),
-        }
     if backend == STANDALONE:
         found = {
             "spark.master": _needed(place.master, "MASTER", "spark://"),
             "spark.submit.deployMode": "client",
-            "spark.pyspark.python": place.python or str(release.python),
+            "spark.pyspark.python": place.python or str(release.python if release else ""),
         }
         if place.driver_host:
             found["spark.driver.host"] = place.driver_host
@@ -188,11 +212,11 @@ def _place(
             "spark.kubernetes.namespace": place.namespace or "default",
             "spark.kubernetes.container.image": _needed(place.image, "IMAGE"),
             "spark.kubernetes.submission.waitAppCompletion": "true",
-            "spark.kubernetes.driver.pod.name": f"headwater-{spec.run_id}-{spec.attempt}".lower(),
-            "spark.kubernetes.driver.label.headwater-run": spec.run_id,
-            "spark.kubernetes.executor.label.headwater-run": spec.run_id,
-            "spark.kubernetes.driver.request.cores": f"{spec.resources.vcpu:g}",
-            "spark.kubernetes.executor.request.cores": f"{spec.resources.executor_vcpu:g}",
+            "spark.kubernetes.driver.pod.name": f"headwater-{run_id}-{attempt}".lower(),
+            "spark.kubernetes.driver.label.headwater-run": run_id,
+            "spark.kubernetes.executor.label.headwater-run": run_id,
+            "spark.kubernetes.driver.request.cores": f"{given.vcpu:g}",
+            "spark.kubernetes.executor.request.cores": f"{given.executor_vcpu:g}",
             # the image brings Python and the release's jars
             "spark.pyspark.python": place.python or "python3",
         }
@@ -207,8 +231,8 @@ def _place(
             "spark.master": "yarn",
             "spark.submit.deployMode": "cluster",
             "spark.yarn.submit.waitAppCompletion": "true",
-            "spark.yarn.tags": f"headwater,{spec.run_id}",
-            "spark.driver.cores": str(max(1, round(spec.resources.vcpu))),
+            "spark.yarn.tags": f"headwater,{run_id}",
+            "spark.driver.cores": str(max(1, round(given.vcpu))),
             "spark.pyspark.python": place.python or "python3",
         }
         if place.hadoop_conf is None:
@@ -219,9 +243,7 @@ def _place(
     raise error(
         ErrorCode.NOT_SUPPORTED,
         f"runs cannot be submitted to {backend}",
-        hint=f"it takes sessions; runs go to {', '.join((LOCAL, STANDALONE, KUBERNETES, YARN))}"
-        if backend == CONNECT
-        else f"there are: {', '.join(NAMES)}",
+        hint=f"they can to {', '.join(CLUSTERS)}",
     )
 
 

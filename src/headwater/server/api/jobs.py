@@ -79,6 +79,9 @@ class ComputeRef(BaseModel):
 
     vcpu: float = Field(1.0, gt=0)
     memory_bytes: int = Field(2 * 1024**3, ge=64 * 1024**2)
+    executors: int = Field(0, ge=0, le=10_000, description="On a cluster; 0: as it likes.")
+    executor_vcpu: float = Field(1.0, gt=0)
+    executor_memory_bytes: int = Field(2 * 1024**3, ge=512 * 1024**2)
 
 
 class RunRequest(BaseModel):
@@ -97,7 +100,9 @@ class RunRequest(BaseModel):
     )
     main_class: str | None = Field(None, max_length=500)
     release: str | None = Field(None, max_length=200)
-    backend: str = _SHORT
+    backend: str = Field(
+        "", max_length=200, description="`local` or a cluster; empty: the server's default."
+    )
     role: str | None = Field(None, max_length=200, description="A role that you hold.")
     dialect: Dialect = Dialect.SPARK
     schema_name: str | None = Field(None, alias="schema", max_length=500)
@@ -134,6 +139,7 @@ class RunView(BaseModel):
     id: str
     kind: str
     name: str
+    backend: str
     state: RunState
     user: str
     role: str | None
@@ -253,7 +259,7 @@ def submit(body: RunRequest, caller: Caller, running: Running, request: RequestI
         role=body.role,
         dialect=body.dialect,
         schema=body.schema_name,
-        compute=Compute(body.compute.vcpu, body.compute.memory_bytes),
+        compute=Compute(**body.compute.model_dump()),
         timeout_seconds=body.timeout_seconds or settings.seconds,
         retry=RetryPolicy(
             body.retry.max_attempts, frozenset(body.retry.on), body.retry.backoff_seconds
@@ -498,6 +504,7 @@ def _view(run: Run, jobs: JobService | None = None) -> RunView:
         id=run.id,
         kind=spec.kind,
         name=spec.name,
+        backend=spec.backend,
         state=run.state,
         user=run.principal_name,
         role=spec.role,
