@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -97,24 +97,45 @@ class ArrowWrites:
 
         Nothing is committed when reading a source fails. Raises the statement's error.
         """
-        session = replace(session, dialect=Dialect.SPARK, schema=session.schema or "default")
+        session = _prepared(session, target)
         if self._is_done(target, session):
             return None
         inputs: dict[str, FileInput] = {}
         try:
             for name, (schema, batches) in sources.items():
                 inputs[name] = self._spool(schema, batches)
-            only = next(iter(inputs.values())).schema if len(inputs) == 1 else None
-            text = self._statement(target, session, only)
-            if target.mode is WriteMode.OVERWRITE_PARTITIONS:
-                properties = {**session.properties, PARTITION_OVERWRITE_MODE: "dynamic"}
-                session = replace(session, properties=properties)
+            only = next(iter(inputs.values())).schema.names if len(inputs) == 1 else None
+            text = self._statement(target, session, only, quoted(SOURCE))
             query = self._queries.submit(session, Statement(text, (), inputs))
             query.finish()
         finally:
             for spooled in inputs.values():
                 for file in spooled.files:
                     Path(file).unlink(missing_ok=True)
+        if query.error is not None:
+            raise query.error
+        return query
+
+    def write_query(
+        self,
+        session: Session,
+        target: WriteTarget,
+        sql: str,
+        parameters: tuple[object, ...],
+        names: Sequence[str],
+        began: Callable[[Query], None],
+    ) -> Query | None:
+        """Commits the rows of a query of Spark SQL with these columns, which nothing else computes.
+
+        `began` gets the statement that does it, once it runs. Raises its error.
+        """
+        session = _prepared(session, target)
+        if self._is_done(target, session):
+            return None
+        text = self._statement(target, session, names, f"(\n{sql}\n) AS {quoted(SOURCE)}")
+        query = self._queries.submit(session, Statement(text, parameters))
+        began(query)
+        query.finish()
         if query.error is not None:
             raise query.error
         return query
@@ -140,12 +161,15 @@ class ArrowWrites:
         identifier = TableIdentifier(parse_namespace(schema), table)
         return self._catalog.resolve(identifier.namespace, identifier.name) is not None
 
-    def _statement(self, target: WriteTarget, session: Session, schema: pa.Schema | None) -> str:
+    def _statement(
+        self, target: WriteTarget, session: Session, names: Sequence[str] | None, source: str
+    ) -> str:
+        """The statement that writes the rows of `source`, whose columns are called `names`."""
         if target.statement is not None:
             return target.statement
         assert target.table is not None, "a path is written by the user process"
         table = ".".join(quoted(part) for part in target.table.parts)
-        rows = f"SELECT * FROM {quoted(SOURCE)}"
+        rows = f"SELECT * FROM {source}"
         exists = self._exists(target.table, session)
         creates = not target.must_exist and (
             not exists or target.mode in (WriteMode.OVERWRITE, WriteMode.CREATE_OR_REPLACE)
@@ -156,9 +180,9 @@ class ArrowWrites:
                 verb = "CREATE TABLE IF NOT EXISTS"
             return f"{verb} {table} USING iceberg{_clauses(target)} AS {rows}"
         columns = target.columns
-        if target.by_name and schema is not None:
-            columns = tuple(schema.names)
-            rows = f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(SOURCE)}"
+        if target.by_name and names is not None:
+            columns = tuple(names)
+            rows = f"SELECT {', '.join(quoted(c) for c in columns)} FROM {source}"
         named = "" if columns is None else f" ({', '.join(quoted(c) for c in columns)})"
         match target.mode:
             case WriteMode.OVERWRITE | WriteMode.OVERWRITE_PARTITIONS:
@@ -205,6 +229,15 @@ class ArrowWrites:
             path.unlink(missing_ok=True)
             raise
         return FileInput(schema, (str(path),))
+
+
+def _prepared(session: Session, target: WriteTarget) -> Session:
+    """The session of the statement that writes."""
+    session = replace(session, dialect=Dialect.SPARK, schema=session.schema or "default")
+    if target.mode is WriteMode.OVERWRITE_PARTITIONS:
+        properties = {**session.properties, PARTITION_OVERWRITE_MODE: "dynamic"}
+        session = replace(session, properties=properties)
+    return session
 
 
 def _clauses(target: WriteTarget) -> str:

@@ -74,3 +74,65 @@ def test_paths_need_a_grant(ellen, path):
         ellen.range(3).write.parquet(path)
     with pytest.raises((AnalysisException, UnsupportedOperationException)):
         ellen.read.parquet(path).collect()
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_frame_that_is_sql_is_computed_and_written_by_the_system_engine(door, spark):
+    frame = spark.sql(
+        "SELECT sum(CAST(id AS decimal(15, 2))) AS total, count(*) AS `how many`, max(id) AS id "
+        "FROM shop.orders"
+    )
+    before = len(history_of(door))
+    frame.write.saveAsTable("t")
+    frame.write.mode("append").saveAsTable("t")
+    frame.write.insertInto("t")
+    frame.writeTo("u").partitionedBy(F.col("id")).create()
+    frame.writeTo("u").overwritePartitions()
+    assert spark.table("t").count() == 3
+    assert spark.table("u").count() == 1
+    # As Spark types it, not as the engine does.
+    assert spark.table("t").dtypes[:2] == [("total", "decimal(25,2)"), ("how many", "bigint")]
+    with pytest.raises(AnalysisException, match="ALREADY_EXISTS"):
+        frame.write.saveAsTable("t")
+    assert len(history_of(door)) == before
+
+
+def history_of(door):
+    """What ran on user processes."""
+    return door.lake.rows(
+        "SELECT query_id FROM system.runtime.queries WHERE engine IN ('sail', 'spark')"
+    )
+
+
+@pytest.mark.usefixtures("kept")
+def test_merge_into(spark):
+    spark.sql("CREATE TABLE t AS SELECT * FROM VALUES (1, 'a'), (2, 'b'), (3, 'c') AS v(id, name)")
+    changes = spark.createDataFrame([(2, "B"), (3, None), (4, "d")], "id int, name string")
+    source = changes.alias("s")
+    (
+        source.mergeInto("t", F.col("t.id") == F.col("s.id"))
+        .whenMatched(F.col("s.name").isNull())
+        .delete()
+        .whenMatched()
+        .update({"name": F.concat(F.col("s.name"), F.lit("!"))})
+        .whenNotMatched()
+        .insertAll()
+        .whenNotMatchedBySource(F.expr("t.id < 2"))
+        .update({"t.name": F.lit("it's left")})
+        .merge()
+    )
+    found = [tuple(row) for row in spark.sql("SELECT * FROM t ORDER BY id").collect()]
+    assert found == [(1, "it's left"), (2, "B!"), (4, "d")]
+    changes.mergeInto("kept.t", F.expr("t.id = hw_source.id")).whenMatched().updateAll().merge()
+    assert spark.table("t").filter("name IS NULL").count() == 0
+    with pytest.raises(AnalysisException):
+        changes.mergeInto("nothing", F.expr("true")).whenMatched().delete().merge()
+    with pytest.raises(UnsupportedOperationException, match="withSchemaEvolution"):
+        changes.mergeInto("t", F.expr("true")).whenMatched().delete().withSchemaEvolution().merge()
+
+
+@pytest.mark.usefixtures("kept")
+def test_merge_into_needs_the_grants_of_merge(ellen):
+    rows = ellen.createDataFrame([(1,)], "id int").alias("s")
+    with pytest.raises(Exception, match=r"INSUFFICIENT_PERMISSIONS|denied"):
+        rows.mergeInto("shop.orders", F.expr("orders.id = s.id")).whenMatched().delete().merge()

@@ -30,7 +30,12 @@ from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.show import html_string, show_string
 from headwater.gateway.spark_connect.statements import AskSparkError, Text
 from headwater.gateway.spark_connect.tools import Tools
-from headwater.gateway.spark_connect.types import arrow_schema, simple_string, spark_schema
+from headwater.gateway.spark_connect.types import (
+    arrow_schema,
+    simple_string,
+    spark_schema,
+    typed_query,
+)
 from headwater.sql.statements import Query
 
 log = logging.getLogger(__name__)
@@ -244,6 +249,8 @@ class Execution:
                 self._run_statement(found)
             case plans.Action.SESSION:
                 self._check_view(found, elsewhere)
+            case plans.Action.WRITE if self._write_here(found, plan):
+                pass
             case plans.Action.WRITE:
                 elsewhere.write(plan, self._operation)
             case _ if any(isinstance(effect, plans.AddFunction) for effect in found.effects):
@@ -255,6 +262,40 @@ class Execution:
         if told and plan.command.HasField("sql_command"):
             titles, rows = found.rows or ((), ())
             self._answer(local_relation(text_table(titles, rows), self._pb))
+
+    def _write_here(self, found: plans.RewrittenPlan, plan: Any) -> bool:
+        """Writes a query of the system engine to a table in one statement; False for others."""
+        side, write = self._tools.user_side, found.write
+        assert side is not None, "a write was checked"
+        assert write is not None, "a write was checked"
+        kind = plan.command.WhichOneof("command_type")
+        if side.writes is None or write.target.table is None or not kind.startswith("write_"):
+            return False
+        text = self._tools.statements.text_of(getattr(plan.command, kind).input, self._session)
+        if text is None:
+            return False
+        typed = typed_query(text.sql, self._tools.statements.schema(text, self._session))
+        if typed is None:
+            return False
+        sql, names = typed
+        operation = self._operation
+        try:
+            side.writes.write_query(
+                self._session.statements(),
+                write.target,
+                sql,
+                text.parameters,
+                names,
+                lambda query: operation.on_stop(query.cancel),
+            )
+        except HeadwaterError as failure:
+            # Nothing was committed, and Spark's numbers may go further.
+            if failure.code is not ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE:
+                raise
+            return False
+        finally:
+            operation.on_stop(None)
+        return True
 
     def _run_statement(self, found: plans.RewrittenPlan) -> None:
         assert found.sql is not None, "a statement has its text"

@@ -175,6 +175,34 @@ def simple_string(kind: Any) -> str:
     return _NAMES.get(name, name)
 
 
+_PLAIN = frozenset(
+    {
+        *("boolean", "byte", "short", "integer", "long", "float", "double", "decimal"),
+        *("string", "binary", "date", "timestamp", "timestamp_ntz"),
+    }
+)
+_STORED = {"byte": "int", "short": "int"}
+"""Iceberg has no shorter integers."""
+
+
+def typed_query(sql: str, schema: Any) -> tuple[str, list[str]] | None:
+    """A query whose columns have exactly these Spark types, for a table; and their names.
+
+    None for columns that have one name, or a type that is made of others.
+    """
+    names: list[str] = [field.name for field in schema.struct.fields]
+    kinds = [field.data_type.WhichOneof("kind") for field in schema.struct.fields]
+    if len({name.casefold() for name in names}) < len(names) or not _PLAIN.issuperset(kinds):
+        return None
+    columns = []
+    for field, kind in zip(schema.struct.fields, kinds, strict=True):
+        name = "`" + field.name.replace("`", "``") + "`"
+        columns.append(
+            f"CAST({name} AS {_STORED.get(kind) or simple_string(field.data_type)}) AS {name}"
+        )
+    return f"SELECT {', '.join(columns)} FROM (\n{sql.strip().rstrip(';').rstrip()}\n)", names
+
+
 def tree_string(schema: Any, level: int | None = None) -> str:
     """The schema as `printSchema` draws it, `level` deep."""
     deepest = level if level and level > 0 else 10_000

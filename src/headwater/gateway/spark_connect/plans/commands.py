@@ -8,6 +8,7 @@ from dataclasses import replace
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import statements
 from headwater.gateway.spark_connect.plans.functions import is_refused
+from headwater.gateway.spark_connect.plans.merges import merge_target
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     AddFunction,
@@ -53,11 +54,9 @@ def rewrite_command(plan: Message, context: PlanContext) -> RewrittenPlan:
         case "checkpoint_command" | "get_resources_command":
             checked = relation_plan(command, context)
         case "merge_into_table_command":
-            raise error(
-                ErrorCode.NOT_SUPPORTED,
-                "mergeInto is not supported over Spark Connect",
-                hint="save the source as a table, and MERGE INTO in SQL",
-            )
+            merge = command.merge_into_table_command
+            check_fields(merge, "MergeIntoTableCommand")
+            return _writing(merge_target(merge), _source(merge.source_table_plan, context))
         case _:
             raise error(ErrorCode.NOT_SUPPORTED, "a command of an unknown kind is not supported")
     return RewrittenPlan(

@@ -60,10 +60,10 @@ def constant_text(sql: Message) -> str | None:
     """The text of a SQL message with its parameters put in; None when one is no plain constant."""
     named = dict(sql.named_arguments)
     positions = list(sql.pos_arguments)
-    given = {**{key: _literal(each) for key, each in sql.args.items()}}
-    given |= {key: _literal(each.literal) for key, each in named.items() if _is_literal(each)}
-    listed = [_literal(each) for each in sql.pos_args]
-    listed += [_literal(each.literal) if _is_literal(each) else None for each in positions]
+    given = {**{key: literal_tree(each) for key, each in sql.args.items()}}
+    given |= {key: literal_tree(each.literal) for key, each in named.items() if _is_literal(each)}
+    listed = [literal_tree(each) for each in sql.pos_args]
+    listed += [literal_tree(each.literal) if _is_literal(each) else None for each in positions]
     if not (named or positions or sql.args or sql.pos_args):
         text: str = sql.query
         return text
@@ -86,7 +86,7 @@ def _is_literal(expression: Message) -> bool:
     return bool(expression.WhichOneof("expr_type") == "literal")
 
 
-def _literal(literal: Message) -> exp.Expr | None:
+def literal_tree(literal: Message) -> exp.Expr | None:
     """A constant as a tree; None for kinds that SQL text cannot say exactly."""
     kind = literal.WhichOneof("literal_type")
     value: Any = None if kind is None else getattr(literal, kind)
