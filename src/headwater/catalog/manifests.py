@@ -152,6 +152,18 @@ def read_manifest(io: FileIO, manifest: ManifestFile) -> Manifest:
     return Manifest(tuple(entries), _partition_type(schema), headers)
 
 
+def added_bytes(io: FileIO, snapshot: Mapping[str, Any]) -> int:
+    """Bytes of the files that a snapshot added."""
+    number = snapshot["snapshot-id"]
+    return sum(
+        entry.size
+        for manifest in read_manifest_list(io, snapshot)
+        if manifest.snapshot_id == number
+        for entry in read_manifest(io, manifest).entries
+        if entry.status is Status.ADDED
+    )
+
+
 def live_entries(io: FileIO, snapshot: Mapping[str, Any] | None) -> Iterator[Entry]:
     """Every data and delete file that a snapshot consists of."""
     for manifest in read_manifest_list(io, snapshot) if snapshot else ():

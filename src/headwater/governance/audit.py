@@ -295,23 +295,26 @@ class AuditLog:
                 for row in connection.execute(wanted)
             ]
 
-    def committed_bytes(self, principal: str, session_id: str, *, since_ms: int) -> int:
-        """Bytes of the data files that a session of a principal's has committed since a time."""
-        sizes: dict[str, int] = {}
+    def commits(self, principal: str, session_id: str, *, since_ms: int) -> list[Mapping[str, Any]]:
+        """The changes of tables' content that a session of a principal's made since a time.
+
+        Their details, as `catalog.events.ChangeEvent` has them, with the `object_id`.
+        """
+        made: list[tuple[str, Mapping[str, Any]]] = []
         before: int | None = None
         while True:
             found = self.query(
                 principal=principal, kind="change", since_ms=since_ms, before=before, limit=_BATCH
             )
             for event in found:
-                added = event.facts["details"].get("added-bytes")
-                decision = event.facts.get("decision_id")
-                if added and decision:
-                    sizes[decision] = sizes.get(decision, 0) + int(added)
+                details, decision = event.facts["details"], event.facts.get("decision_id")
+                if decision and details.get("snapshot-after") is not None:
+                    made.append((decision, details))
             if len(found) < _BATCH:
                 break
             before = found[-1].sequence
-        total, decisions = 0, list(sizes)
+        decisions = sorted({decision for decision, _ in made})
+        mine: set[str] = set()
         for start in range(0, len(decisions), _IDS):
             some = decisions[start : start + _IDS]
             wanted = select(audit_event.c.body).where(audit_event.c.id.in_(some))
@@ -319,8 +322,8 @@ class AuditLog:
                 for row in connection.execute(wanted):
                     facts = json.loads(row.body)
                     if facts.get("session_id") == session_id:
-                        total += sizes[facts["id"]]
-        return total
+                        mine.add(facts["id"])
+        return [details for decision, details in made if decision in mine]
 
     def head(self) -> ChainHead:
         """The chain's end now."""

@@ -152,7 +152,7 @@ class Runner:
         elif self._meter.memory_bytes > self.plan["memory_bytes"] * 1.02:
             most = self.plan["memory_bytes"] / 2**20
             self._end("memory", f"it used more than its {most:.0f} MiB of memory", 0.0)
-        elif self._meter.processes > self.plan["processes"]:
+        elif self._meter.processes > self.plan["processes"] or self._leaf.out_of_tasks():
             self._end("processes", f"it had more than {self.plan['processes']} processes", 0.0)
         elif self._master.lost:
             self._end("cluster", f"its cluster does not answer: {self._master.lost}", grace)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from sqlalchemy import func, select
 
+from headwater.catalog.catalog import Catalog
+from headwater.catalog.manifests import added_bytes
+from headwater.errors import HeadwaterError
 from headwater.governance.audit import AuditLog
 from headwater.jobs.records import total
 from headwater.model.run import Attempt, Run, RunUsage
 from headwater.query.history import History, query_history
 from headwater.store.database import Database
+from headwater.telemetry.logs import log
+
+_COMMITS = 10_000
+"""How many commits of one attempt are counted."""
+
+_log = log("jobs")
 
 Grouping = Literal["user", "role", "tag", "day", "kind", "run"]
 
@@ -21,10 +30,13 @@ Grouping = Literal["user", "role", "tag", "day", "kind", "run"]
 class Books:
     """Reads the queries and commits that belong to an attempt, by the session of its token."""
 
-    def __init__(self, database: Database, history: History, audit: AuditLog) -> None:
+    def __init__(
+        self, database: Database, history: History, audit: AuditLog, catalog: Catalog
+    ) -> None:
         self._database = database
         self._history = history
         self._audit = audit
+        self._catalog = catalog
 
     def completed(self, usage: RunUsage, attempt: Attempt, principal: str) -> RunUsage:
         """The usage of an attempt's processes, and of its queries and commits.
@@ -33,10 +45,25 @@ class Books:
         them; what executors tell of the same bytes does not count again.
         """
         used = self._with_queries(usage, attempt.session_id)
-        committed = self._audit.committed_bytes(
-            principal, attempt.session_id, since_ms=attempt.created_ms
-        )
+        commits = self._audit.commits(principal, attempt.session_id, since_ms=attempt.created_ms)
+        committed = sum(map(self._added_bytes, commits[:_COMMITS]))
         return replace(used, bytes_written=max(used.bytes_written, committed))
+
+    def _added_bytes(self, commit: Mapping[str, Any]) -> int:
+        """Bytes of the files of a commit: as its writer says, else by its snapshot's manifests."""
+        if "added-bytes" in commit:
+            return int(commit["added-bytes"])
+        try:
+            entry = self._catalog.entry_by_uuid(str(commit["object_id"]))
+            if entry is None:
+                return 0
+            for snapshot in self._catalog.table(entry.identifier).metadata.get("snapshots") or ():
+                if snapshot["snapshot-id"] == commit["snapshot-after"]:
+                    return added_bytes(self._catalog.warehouse.io, snapshot)
+        except HeadwaterError as exc:
+            # Dropped or expired meanwhile, or a storage that is away: nothing can be counted.
+            _log.info("a commit's bytes are not counted", code=exc.code, why=exc.message)
+        return 0
 
     def _with_queries(self, usage: RunUsage, session_id: str) -> RunUsage:
         """With what the queries used in the engine, as their user may know it."""

@@ -92,7 +92,7 @@ def compose_jobs(
         kinds,
         policies,
         tokens,
-        Books(database, queries.history, audit),
+        Books(database, queries.history, audit, access.catalog),
         capacity_of(settings.jobs),
     )
     stack.callback(driver.stop)

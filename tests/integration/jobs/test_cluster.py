@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 import releases_fixture
-from headwater.client.connection import Connection
-from headwater.client.endpoint import find_endpoint
 from headwater.errors import HeadwaterError
 from integration.jobs.cluster import Cluster, running_cluster
 from integration.jobs.conftest import SETTINGS, Jobs, jobs_of, make_lake
@@ -54,7 +52,7 @@ public class Job {
 }
 """
 
-READ = "SELECT id, region FROM s.t"
+READ = "SELECT id, region FROM s.t ORDER BY id"
 SECRET = "SELECT id FROM s.filtered"
 FORGED = "SELECT count(*) FROM range(1000)"
 SMALL = {
@@ -89,8 +87,10 @@ class Place:
         }
         self.flags = ("--port", "0", "--no-samples", "--storage", "s3")
         self.server = Server(home, *self.flags, **self.settings)
+        self._users: dict[str | None, Jobs] = {}
 
     def restart(self) -> None:
+        self.close()
         self.server.process.kill()
         self.server.process.wait()
         assert self.server.process.stdout is not None
@@ -98,7 +98,14 @@ class Place:
         self.server = Server(self.home, *self.flags, **self.settings)
 
     def of(self, user: str | None = None) -> Jobs:
-        return jobs_of(self.server, user)
+        if user not in self._users:
+            self._users[user] = jobs_of(self.server, user)
+        return self._users[user]
+
+    def close(self) -> None:
+        for jobs in self._users.values():
+            jobs.connection.close()
+        self._users.clear()
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +126,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             cluster.wait()
             yield made
         finally:
+            made.close()
             made.server.stop()
 
 
@@ -225,6 +233,5 @@ def test_a_run_outlives_the_server_and_ends_when_its_cluster_vanishes(place: Pla
     assert (ended["state"], ended["failure"]) == ("FAILED", "lost_engine")
     assert "cluster does not answer" in ended["reason"]
     assert answers(ana, run_id) == f"{READ} -> [(1, 'EU'), (2, 'US')]\n"
-    admin = Connection(find_endpoint(place.home))
-    assert admin.query("SELECT count(*) AS n FROM s.t").to_pylist() == [{"n": 2}]
-    admin.close()
+    everything_else = place.of().connection.query("SELECT count(*) AS n FROM s.t").to_pylist()
+    assert everything_else == [{"n": 2}]
