@@ -25,6 +25,7 @@ from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.principal import Identity
 from headwater.model.scan import ScanColumn
 from headwater.model.statement import Dialect, Limits, Session, Statement
+from headwater.query.history import History
 from headwater.query.pipeline import Pipeline
 from headwater.query.plans import PlanCache
 from headwater.query.query import Query
@@ -90,6 +91,22 @@ class SideBySide:
     missing: list[int] | None
 
 
+class _Unrecorded(History):
+    """A history that keeps nothing: how many rows a draft would show is not for its user to read.
+
+    The audit log has the statements all the same.
+    """
+
+    def __init__(self, real: History) -> None:
+        self.afterwards = real.afterwards
+
+    def started(self, query: Query, text: str) -> None:
+        """Notes nothing."""
+
+    def ended(self, query: Query) -> None:
+        """Notes nothing."""
+
+
 class Previews:
     """Asks the query service on behalf of callers that were decided on before."""
 
@@ -117,7 +134,9 @@ class Previews:
         drafted = access if draft is None else self._drafted(draft)
         run = None
         if draft is not None:
-            run = Pipeline(replace(self._parts, access=drafted, plans=PlanCache())).run
+            history = _Unrecorded(self._parts.history)
+            parts = replace(self._parts, access=drafted, plans=PlanCache(), history=history)
+            run = Pipeline(parts).run
         columns_a, columns_b = (
             self._columns(each, who, identifier)
             for each, who in ((access, first), (drafted, second))

@@ -332,6 +332,23 @@ def test_a_filter_is_previewed_and_not_made(of):
     assert events[0]["as_user"] == "ellen"
 
 
+def test_how_many_rows_a_draft_would_show_is_not_for_its_user(of):
+    looser = {
+        "name": "eu",
+        "table": "hr.emp",
+        "predicate": "true",
+        "to": [{"name": "reader", "kind": "role"}],
+        "replace": True,
+    }
+    seen = good(of("admin").post("policies/preview", json={"row_filter": looser, "user": "ellen"}))
+    assert (seen["first"]["total"], seen["second"]["total"]) == (2, 3)
+    ellen = of("ellen")
+    assert 3 not in {row["rows"] for row in good(ellen.get("runs", params={"q": "hr"}))["rows"]}
+    events = good(ellen.get("audit", params={"kind": "completion"}))["events"]
+    assert [e for e in events if e.get("impersonator")]
+    assert not [e for e in events if e.get("impersonator") and "rows" in e]
+
+
 @pytest.mark.parametrize("action", ["replace-with-null", "sha-256-global", "mask-alphanum"])
 def test_a_mask_is_previewed(of, action):
     draft = {
