@@ -85,7 +85,8 @@ export function QueryPage() {
     setSearch({ tab: made.id, sql: undefined, schema: undefined, dialect: undefined });
   }, [search.sql, search.schema, search.dialect, tabs, setSearch]);
   useEffect(() => {
-    if (all.length === 0 && search.sql === undefined) tabs.open();
+    // The store is asked, not this render: a draft may have become a tab just now.
+    if (tabs.get().length === 0 && search.sql === undefined) tabs.open();
   }, [all.length, search.sql, tabs]);
   useEffect(() => {
     if (tab && search.tab !== tab.id && search.sql === undefined) setSearch({ tab: tab.id });
