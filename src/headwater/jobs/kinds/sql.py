@@ -31,6 +31,7 @@ from headwater.query.service import QueryService
 
 _ROWS_SHOWN = 100
 _TICK_SECONDS = 0.5
+_SETTLED_SECONDS = 2.0
 _LONGEST_SCRIPT = 16 * 1024 * 1024
 
 
@@ -209,6 +210,9 @@ class SqlKind:
                 raise Interrupted
             err.write(f"{query.error}\n".encode())
             err.flush()
+            if query.error.code is ErrorCode.COMMIT_STATE_UNKNOWN:
+                # A commit that was on its way is on record by then.
+                self._stopping.wait(_SETTLED_SECONDS)
             raise query.error
         _print(query, out)
         return _changed(session, query)
@@ -289,8 +293,8 @@ _FAILURES: dict[ErrorCode, FailureClass] = {
     ErrorCode.ENGINE_FAILED: FailureClass.LOST_ENGINE,
     ErrorCode.QUERY_QUEUE_FULL: FailureClass.INFRASTRUCTURE,
     ErrorCode.DISK_FULL: FailureClass.INFRASTRUCTURE,
-    # Nobody knows whether it was made; a repetition could make it twice.
-    ErrorCode.COMMIT_STATE_UNKNOWN: FailureClass.USER,
+    # The next attempt finds in the audit log whether it was made, before it goes on.
+    ErrorCode.COMMIT_STATE_UNKNOWN: FailureClass.LOST_ENGINE,
 }
 
 
