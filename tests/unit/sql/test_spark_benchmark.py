@@ -45,9 +45,10 @@ class Schema:
             ScanColumn(label, number, parse_type(kind, Dialect.SPARK))
             for number, (label, kind) in enumerate(pairs, 1)
         )
+        table = name.parts[-1]
         return ScanRelation(
             GovernedScan(
-                TableIdentifier(("x",), name.parts[-1]), name.parts[-1], name.parts[-1], 1, columns, None,
+                TableIdentifier(("x",), table), table, table, 1, columns, None,
                 EnforcementLevel.COARSE, Decision("d", True),
             )
         )  # fmt: skip
