@@ -86,7 +86,6 @@ export function QueryPage() {
   }, [search.sql, search.schema, search.dialect, tabs, setSearch]);
   useEffect(() => {
     // The store is asked, not this render: a draft may have become a tab just now.
-    // Not `all`: what was handed over has just become a tab, which this render does not know yet.
     if (tabs.get().length === 0 && search.sql === undefined) tabs.open();
   }, [all.length, search.sql, tabs]);
   useEffect(() => {
