@@ -6,7 +6,8 @@ UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg bench docs clean
+.PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg \
+	test-releases pyspark-tests bench docs clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +94,15 @@ spec: $(VENV)/.dev  ## Runs tests/spec: SQL with users, grants and expected erro
 integration: $(VENV)/.dev $(VENV)/.web  ## Runs the tests that start real servers and clients.
 	bash tests/setup.sh
 	$(BIN)/python -m pytest tests/integration
+
+test-releases: $(VENV)/.dev  ## Installs Spark 3.5 and 4.0 (minutes), and tests sessions, clients and jobs of them.
+	for release in sail spark-4.1 spark-4.0 spark-3.5; do \
+	  HEADWATER_RELEASES=$${HEADWATER_RELEASES:-$(CURDIR)/.test-cache/releases} \
+	    $(BIN)/headwater release install $$release || exit 1; done
+	$(BIN)/python -m pytest tests/integration/spark/test_releases.py
+
+pyspark-tests: $(VENV)/.dev  ## Runs PySpark's own Connect tests against Headwater, Sail and Spark (an hour).
+	$(BIN)/python tools/pyspark_tests/run.py
 
 crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 15 minutes).
 	HEADWATER_CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash

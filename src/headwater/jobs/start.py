@@ -28,6 +28,9 @@ def main() -> None:
     elif token and spark:
         # What an unchanged PySpark script's SparkSession.builder.getOrCreate() connects to.
         _environ["SPARK_REMOTE"] = spark + "/;use_ssl=true;token=" + token
+        release = _environ.pop("HEADWATER_SPARK_RELEASE", "")
+        if release:
+            _environ["SPARK_REMOTE"] += ";headwater-release=" + release
     sys.argv = sys.argv[1:]
     sys.path[0] = os.path.dirname(program)
     settings = json.loads(_environ.pop("HEADWATER_SPARK_CONFIGURATION", "{}"))

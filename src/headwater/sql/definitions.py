@@ -182,7 +182,8 @@ def _table_options(cursor: Cursor) -> TableOptions:
             options.comment = cursor.string("a comment")
         elif cursor.match("USING"):
             provider = cursor.identifier("a table format")
-            if provider.lower() != "iceberg":
+            # Spark's own default is the format of the tables' files.
+            if provider.lower() not in ("iceberg", "parquet"):
                 raise _refused(
                     cursor, f"tables of format {provider} are not supported", "USING iceberg"
                 )

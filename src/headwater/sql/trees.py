@@ -78,8 +78,10 @@ def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -
         ) from failure
     if len(trees) != 1 or trees[0] is None:
         raise error(ErrorCode.SYNTAX_ERROR, "expected one statement")
-    for node in trees[0].find_all(exp.DataType, exp.Bracket):
-        if isinstance(node, exp.Bracket):
+    for node in list(trees[0].find_all(exp.DataType, exp.Bracket, exp.Hint)):
+        if isinstance(node, exp.Hint):  # advice to Spark's planner; what it names is no table
+            node.pop()
+        elif isinstance(node, exp.Bracket):
             # sqlglot counts from 0 unless it saw that this is no array; its type tells only now.
             known = node.this.type
             node.meta[FIRST_INDEX] = int(

@@ -22,7 +22,7 @@ def test_what_sail_lacks_runs_on_spark_with_the_sessions_state(door, spark, elle
     assert spark.range(101).approxQuantile("id", [0.5], 0.0) == [50.0]
     rows = door.lake.rows(
         "SELECT engine, state, error_message FROM system.runtime.queries "
-        "WHERE query LIKE '%CLUSTER BY%' AND engine IN ('sail', 'spark') ORDER BY created"
+        "WHERE query LIKE '%FROM five CLUSTER BY%' AND engine IN ('sail', 'spark') ORDER BY created"
     )
     assert [(engine, state) for engine, state, _ in rows] == [
         ("sail", "FAILED"),

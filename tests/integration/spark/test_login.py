@@ -202,3 +202,23 @@ def test_a_cloned_session_has_its_settings(door):
     assert copy.catalog.currentDatabase() == "shop"
     copy.conf.set("spark.sql.session.timeZone", "UTC")
     assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("version", ["3.4.4", "2.4.8"])
+def test_a_client_that_is_too_old_is_told(stub, version):
+    request = config(str(uuid.uuid4()))
+    request.client_type = f"_SPARK_CONNECT_PYTHON spark/{version} os/linux python/3.8"
+    with pytest.raises(grpc.RpcError) as failure:
+        stub("Config", request)
+    assert "clients of PySpark 3.5 and later" in failure.value.details()
+
+
+def test_global_views_are_the_users_and_no_session_else_has_them(door):
+    first, second = door.connect("ellen"), door.connect("ellen")
+    first.range(3).createOrReplaceGlobalTempView("three")
+    assert second.sql("SELECT count(*) AS n FROM global_temp.three").collect()[0].n == 3
+    with pytest.raises(Exception, match="TABLE_OR_VIEW_NOT_FOUND"):
+        door.connect("admin").table("global_temp.three").collect()
+    assert second.catalog.dropGlobalTempView("three")
+    with pytest.raises(Exception, match="TABLE_OR_VIEW_NOT_FOUND"):
+        first.table("global_temp.three").collect()

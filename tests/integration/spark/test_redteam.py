@@ -168,6 +168,17 @@ def test_a94_user_code_finds_nothing(eyes: Any, door: Any) -> None:
             except Exception as exc:
                 found.append(f"{name}: {type(exc).__name__}")
 
+        def through(link):
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"{home}/headwater-secret")
+            return link.read_text()
+
+        def target(number):
+            try:
+                return os.readlink(f"/proc/self/fd/{number}")
+            except OSError:
+                return ""
+
         attempt("passwd", lambda: Path("/etc/shadow").read_text())
         attempt("secret", lambda: Path(f"{home}/headwater-secret").read_text())
         attempt("home", lambda: os.listdir(home))
@@ -176,6 +187,20 @@ def test_a94_user_code_finds_nothing(eyes: Any, door: Any) -> None:
         attempt("environ", lambda: sorted(os.environ))
         attempt("parent", lambda: Path(f"/proc/{os.getppid()}/environ").read_text())
         attempt("run", lambda: subprocess.run(["cat", f"{home}/ready.json"], capture_output=True))
+        attempt("metadata", lambda: socket.create_connection(("169.254.169.254", 80), 1))
+        attempt("link", lambda: Path("/outbox/link").hardlink_to(f"{home}/headwater-secret"))
+        attempt("through a link", lambda: through(Path("/outbox/sym")))
+        attempt("descriptors", lambda: [target(n) for n in os.listdir("/proc/self/fd")])
+        attempt("sockets", lambda: [p for p in Path("/run").rglob("*") if p.is_socket()])
+        attempt("shm", lambda: os.listdir("/dev/shm"))
+        attempt("unshare", lambda: subprocess.run(
+            ["unshare", "-Urm", "ls", home], capture_output=True, timeout=5).stdout)  # fmt: skip
+        attempt(
+            "processes",
+            lambda: [
+                Path(f"/proc/{n}/cmdline").read_text() for n in os.listdir("/proc") if n.isdigit()
+            ],
+        )
         return "\n".join(found)
 
     code = F.udf(explore, "string")
@@ -190,6 +215,14 @@ def test_a94_user_code_finds_nothing(eyes: Any, door: Any) -> None:
     environ = lines["environ"].replace("PYTHON_WORKER_FACTORY_SECRET", "")
     assert not any(word in environ for word in ("TOKEN", "SECRET", "AWS"))
     assert "token" not in lines["run"]
+    assert "Error" in lines["metadata"] or "timeout" in lines["metadata"]
+    for name in ("link", "through a link"):
+        assert lines[name] in ("FileNotFoundError", "PermissionError", "OSError"), name
+    for name in ("descriptors", "sockets", "shm", "unshare", "processes"):
+        assert home not in lines[name], name
+        assert "ready.json" not in lines[name], name
+    assert "PosixPath" not in lines["sockets"]
+    assert "headwater up" not in lines["processes"]
     secret.unlink()
 
 
@@ -209,6 +242,42 @@ def test_a94_user_code_sees_masked_rows_alone(eyes: Any) -> None:
     ((told,),) = eyes.range(1).select(code(F.lit("/inbox"))).collect()
     assert "'US'" not in told
     assert "4111" not in told.replace("*****1111", "")
+
+
+@pytest.mark.parametrize("name", ["evil.jar", "Evil.class"])
+def test_a93_no_code_for_the_jvm_is_taken(ellen: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\xca\xfe\xba\xbe" if name.endswith("class") else b"PK")
+    with pytest.raises(Exception, match=r"UNSUPPORTED"):
+        ellen.addArtifact(str(tmp_path / name))
+
+
+def test_a93_python_of_ones_own_is_taken_and_stays_ones_own(
+    ellen: Any, door: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "hw_mine.py").write_text("value = 42\n")
+    ellen.addArtifact(str(tmp_path / "hw_mine.py"), pyfile=True)
+
+    def read(_):
+        import hw_mine
+
+        return hw_mine.value
+
+    code = F.udf(read, "int")
+    # Sail takes no artifacts, so this moves to Spark by itself where there is one.
+    with pytest.raises(Exception, match="hw_mine"):
+        door.connect("admin").range(1).select(code("id")).collect()
+
+
+def test_a104_errors_tell_their_own_session_and_nothing_of_the_server(eyes: Any, door: Any) -> None:
+    def fail(_):
+        raise ValueError("mine")
+
+    code = F.udf(fail, "string")
+    with pytest.raises(Exception) as failure:
+        eyes.range(1).select(code("id")).collect()
+    told = str(failure.value)
+    assert "mine" in told
+    assert str(door.lake.home) not in told
 
 
 def test_sessions_of_others(ellen: Any, door: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from headwater.engines.userprocess.engine import SPARK
 from headwater.gateway.spark_connect.ddl import parse_ddl
 from headwater.gateway.spark_connect.elsewhere import Elsewhere
 from headwater.gateway.spark_connect.essence import essence, hash_of
@@ -38,7 +39,7 @@ class Analysis:
         asked = getattr(request, kind)
         match kind:
             case "spark_version":
-                answer.spark_version.version = SPARK_VERSION
+                answer.spark_version.version = self._version()
             case "schema":
                 answer.schema.schema.CopyFrom(self.schema(asked.plan))
             case "tree_string":
@@ -78,6 +79,11 @@ class Analysis:
                 )
             case _:
                 raise unsupported(f"This analysis is not supported: {kind}.")
+
+    def _version(self) -> str:
+        """The session's release decides, if it chose one."""
+        release = self._session.conf.release_of(SPARK)
+        return SPARK_VERSION if release is None else release.removeprefix("spark-") + ".0"
 
     def schema(self, plan: Any) -> Any:
         """The Spark schema of a plan's rows."""

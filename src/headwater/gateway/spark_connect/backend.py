@@ -15,7 +15,7 @@ from headwater.engines.userprocess.engine import SAIL, UserEngine
 from headwater.gateway.spark_connect.failures import SparkFailure, engine_failure
 from headwater.gateway.spark_connect.fallback import name_of_sail
 from headwater.gateway.spark_connect.protocol import SERVICE, Messages
-from headwater.gateway.spark_connect.wire import fields_of
+from headwater.gateway.spark_connect.wire import fields_of, parse
 
 _OPTIONS = (
     # Sail refuses the authority that gRPC makes of a socket's path.
@@ -32,6 +32,7 @@ _ARROW_BATCH, _RESULT_COMPLETE = 2, 14
 """Fields of ExecutePlanResponse."""
 
 _DETAILS = "grpc-status-details-bin"
+_UNREADABLE = ("java.lang.UnsupportedOperationException",)
 
 
 Stoppable = Callable[[Callable[[], None] | None], None]
@@ -81,7 +82,12 @@ class Backend:
             raw = self._call(method)(request.SerializeToString(), timeout=seconds)
         except self._grpc.RpcError as exc:
             raise self._failure(exc) from exc
-        return answer.FromString(raw)
+        try:
+            return parse(answer, raw)
+        except SparkFailure as failure:
+            # Sail has answered with text that is no UTF-8.
+            failure.engine, failure.classes = self.name, _UNREADABLE
+            raise
 
     def upload(self, requests: Iterator[Any]) -> None:
         """AddArtifacts; raises SparkFailure."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.failures import analysis_failure, unsupported
 from headwater.gateway.spark_connect.sessions import SparkSession
-from headwater.gateway.spark_connect.statements import name_parts
+from headwater.gateway.spark_connect.statements import is_view, name_parts
 from headwater.governance.browse import Browser
 from headwater.model.identifiers import (
     CATALOG_NAME,
@@ -75,6 +75,7 @@ _FUNCTION = _schema(
     }
 )
 _NOTHING = pa.table({})
+_MOST_CACHED = 1000
 
 
 class CatalogAnswers:
@@ -171,11 +172,7 @@ class CatalogAnswers:
         identifier = self._identifier(parts, session)
         found = self._find(identifier, session)
         if found is None:
-            raise analysis_failure(
-                "TABLE_OR_VIEW_NOT_FOUND",
-                f"The table or view `{identifier}` cannot be found. SQLSTATE: 42P01",
-                "42P01",
-            )
+            raise _no_table(identifier)
         return _rows(_TABLE, [found])
 
     def _table_exists(self, asked: Any, session: SparkSession) -> pa.Table:
@@ -241,15 +238,39 @@ class CatalogAnswers:
         name = f"global_temp.{asked.view_name.casefold()}"
         return _one(session.views.pop(name, None) is not None)
 
-    def _is_cached(self, _asked: Any, _session: SparkSession) -> pa.Table:
-        return _one(False)
+    # What processes read is kept by its content anyway: these remember what was asked, no more.
+
+    def _is_cached(self, asked: Any, session: SparkSession) -> pa.Table:
+        return _one(self._cache_key(asked.table_name, session) in session.cached)
+
+    def _cache_table(self, asked: Any, session: SparkSession) -> pa.Table:
+        if len(session.cached) < _MOST_CACHED:
+            session.cached.add(self._cache_key(asked.table_name, session))
+        return _NOTHING
+
+    def _uncache_table(self, asked: Any, session: SparkSession) -> pa.Table:
+        session.cached.discard(self._cache_key(asked.table_name, session))
+        return _NOTHING
+
+    def _clear_cache(self, _asked: Any, session: SparkSession) -> pa.Table:
+        session.cached.clear()
+        return _NOTHING
+
+    def _cache_key(self, name: str, session: SparkSession) -> tuple[str, ...]:
+        """Tells one table or view from another; raises TABLE_OR_VIEW_NOT_FOUND."""
+        parts = self._parts(name, "")
+        view = is_view(session, parts)
+        if view and ".".join(parts).casefold() in session.views:
+            return ("", *(part.casefold() for part in parts))
+        identifier = self._identifier(parts, session)
+        if view or self._find(identifier, session) is None:
+            raise _no_table(identifier)
+        return (*identifier.namespace, identifier.name.casefold())
 
     def _nothing(self, _asked: Any, _session: SparkSession) -> pa.Table:
         return _NOTHING
 
-    # Nothing is cached between statements, so there is nothing to refresh either.
-    _cache_table = _uncache_table = _clear_cache = _refresh_table = _refresh_by_path = _nothing
-    _recover_partitions = _nothing
+    _refresh_table = _refresh_by_path = _recover_partitions = _nothing
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -276,6 +297,14 @@ class CatalogAnswers:
         if must_exist and not self._browser.sees_schema(session.identity, namespace):
             raise error(ErrorCode.SCHEMA_NOT_FOUND, f"the schema {name} cannot be found")
         return namespace
+
+
+def _no_table(identifier: TableIdentifier) -> Exception:
+    return analysis_failure(
+        "TABLE_OR_VIEW_NOT_FOUND",
+        f"The table or view `{identifier}` cannot be found. SQLSTATE: 42P01",
+        "42P01",
+    )
 
 
 def _statement(kind: str, asked: Any) -> str | None:

@@ -10,15 +10,21 @@ import re
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from headwater.engines.userprocess.engine import SAIL, SPARK
 from headwater.gateway.spark_connect.failures import SparkFailure, analysis_failure
+from headwater.runtimes.releases.definition import names
 
 ENGINE = "headwater.engine"
 """Which engine answers: `auto` (the system engine for SQL, Sail, then Spark), `sail`, `spark`."""
+
+RELEASE = "headwater.release"
+"""The release that everything of the session runs on, such as `spark-3.5`; `auto`: see ENGINE."""
 
 TIME_ZONE = "spark.sql.session.timeZone"
 
 DEFAULTS: Mapping[str, str] = {
     ENGINE: "auto",
+    RELEASE: "auto",
     TIME_ZONE: "UTC",
     "spark.app.name": "headwater",
     "spark.master": "local[*]",
@@ -76,14 +82,19 @@ _SETTABLE = re.compile(
     r"|spark\.sql\.(autoBroadcastJoinThreshold|broadcastTimeout|caseSensitive|crossJoin\.enabled|"
     r"mapKeyDedupPolicy|storeAssignmentPolicy|timestampType|groupByOrdinal|groupByAliases|"
     r"orderByOrdinal|pivotMaxValues|maxPlanStringLength|maxMetadataStringLength|"
-    r"retainGroupColumns|runSQLOnFiles|constraintPropagation\.enabled|selfJoinAutoResolveAmbiguity|"
+    r"retainGroupColumns|transposeMaxValues|bucketing\..*|scripting\..*|timeType\.enabled|"
+    r"geospatial\.enabled|tvf\..*|analyzer\..*|runSQLOnFiles|constraintPropagation\.enabled|"
+    r"selfJoinAutoResolveAmbiguity|columnVector\..*|"
     r"sortMergeJoin.*|limit\..*|leafNodeDefaultParallelism|redaction\..*)"
     r"|spark\.(job\.description|jobGroup\.id|app\.name|scheduler\.pool|speculation)"
-    r"|spark\.databricks\..*"
+    r"|spark\.databricks\..*|spark\.connect\.session\.planCache\.enabled"
 )
 _READ_ONLY = frozenset({"spark.sql.warehouse.dir", "spark.sql.session.localRelationSizeLimit"})
 _OTHERS = re.compile(r"(?!spark\.)[A-Za-z0-9_.:/-]+")
-_CHOICES = {ENGINE: ("auto", "sail", "spark")}
+_CHOICES = {
+    ENGINE: ("auto", SAIL, SPARK),
+    RELEASE: ("auto", *(name for name in names() if name == SAIL or name.startswith("spark-"))),
+}
 _KEPT = 512
 _LONGEST = 64 * 1024
 
@@ -175,8 +186,17 @@ class Conf:
 
     @property
     def engine(self) -> str:
-        """Which engine the session asks for: auto, sail or spark."""
+        """Which engine the session asks for: auto, sail or spark; that of its release first."""
+        release = (self.get(RELEASE) or "auto").lower()
+        if release != "auto":
+            return SAIL if release == SAIL else SPARK
         return (self.get(ENGINE) or "auto").lower()
+
+    def release_of(self, engine: str) -> str | None:
+        """The release of an engine that the session asks for; None for the server's."""
+        release = (self.get(RELEASE) or "auto").lower()
+        wanted = release.startswith("spark-") if engine == SPARK else release == engine
+        return release if wanted else None
 
     def plain_semantics(self) -> bool:
         """True while no setting changes what SQL means from what the system engine implements."""
@@ -196,7 +216,7 @@ def modifiable(key: str) -> bool:
     if key in _READ_ONLY or len(key) > 256:
         return False
     if key.startswith("headwater."):
-        return key == ENGINE
+        return key in _CHOICES
     return bool(_SETTABLE.fullmatch(key) or _OTHERS.fullmatch(key))
 
 

@@ -27,7 +27,7 @@ from headwater.gateway.spark_connect.failures import (
     engine_failure,
     unsupported,
 )
-from headwater.gateway.spark_connect.fallback import gap
+from headwater.gateway.spark_connect.fallback import gap, needs_spark, views_in
 from headwater.gateway.spark_connect.merging import merged
 from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
 from headwater.gateway.spark_connect.operations import Operation
@@ -172,9 +172,20 @@ class Elsewhere:
                 metered(query, use.engine)
                 for raw, holds_rows in self._stream(use, plan, operation):
                     sent_rows = sent_rows or holds_rows
+                    if keeps:
+                        self._note_checkpoint(raw)
                     operation.emit(raw)
 
+        keeps = plan.command.HasField("checkpoint_command")
         self._with_fallback(plan, once, lambda: not sent_rows)
+        gone = plan.command.remove_cached_remote_relation_command.relation.relation_id
+        self._session.relations.discard(gone)
+
+    def _note_checkpoint(self, raw: bytes) -> None:
+        """A checkpoint is the session's from here on, in the process that made it."""
+        found = self._pb.ExecutePlanResponse.FromString(raw)
+        if found.HasField("checkpoint_command_result"):
+            self._session.relations.add(found.checkpoint_command_result.relation.relation_id)
 
     def write(self, plan: Any, operation: Operation) -> None:
         """Computes the rows of a write here and has the system commit them.
@@ -281,13 +292,18 @@ class Elsewhere:
         """Does something on Sail, or on Spark: when the session says so, or when Sail cannot."""
         wanted = self._session.conf.engine
         shape = _shape(message)
-        if wanted == SPARK or (wanted == "auto" and self._side.lacks(shape)):
+        encoded = message.SerializeToString()
+        views = views_in(encoded, self._session.views)
+        if wanted == SPARK or (
+            wanted == "auto"
+            and (self._side.lacks(shape) or needs_spark([message, *views], self._session.relations))
+        ):
             once(SPARK)
             return
         try:
             once(SAIL)
         except SparkFailure as failure:
-            lacking = gap(failure) if wanted == "auto" else None
+            lacking = gap(failure, encoded) if wanted == "auto" else None
             if lacking is None:
                 raise
             if not repeatable():
@@ -345,6 +361,9 @@ class Elsewhere:
         except SparkFailure as failure:
             why = ended(use, failure)
             operation.check()
+            if why is None and failure.error_class == "OPERATION_CANCELED":
+                # Nobody asked for it: Sail ends streams so when it cannot go on.
+                failure.error_class, failure.message = None, "the engine canceled the operation"
             if why is None:
                 raise
             use.mirror.reset()
@@ -387,6 +406,11 @@ def apply_effects(effects: tuple[plans.Effect, ...], session: SparkSession) -> N
             case plans.AddFunction():
                 kind = "table_function" if effect.is_table_function else "function"
                 session.put(kind, effect.name, effect.command.SerializeToString())
+            case plans.DropFunction():
+                for kind in ("function", "table_function"):
+                    for entry in session.named(kind):
+                        if entry.name.casefold() == effect.name:
+                            session.drop(kind, entry.name)
 
 
 def _add_view(effect: plans.AddView, session: SparkSession) -> None:

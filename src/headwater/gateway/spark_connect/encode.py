@@ -46,7 +46,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the types of a schema; columns that have them already are not copied."""
     try:
         columns = [
-            column if column.type == field.type else column.cast(field.type)
+            column if column.type == field.type else _cast(column, field.type)
             for column, field in zip(batch.columns, schema, strict=True)
         ]
     except pa.ArrowInvalid as exc:
@@ -55,6 +55,12 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             "a value is out of the range of its column's Spark type",
         ) from exc
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
+    if pa.types.is_null(kind):  # Arrow casts nothing to it, all of whose values are NULL
+        return pa.nulls(len(column))
+    return column.cast(kind)
 
 
 def table_responses(table: pa.Table, schema: pa.Schema) -> Iterator[tuple[bytes, int]]:

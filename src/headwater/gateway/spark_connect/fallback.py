@@ -1,44 +1,123 @@
-"""When an operation moves from Sail to Spark: Sail says that it cannot do it, and nothing happened.
+"""When an operation moves from Sail to Spark: Sail failed, nothing happened, and it may be a gap.
 
 Sail's errors are of a few classes, measured on 0.7.2: UnsupportedOperationException is a gap;
 IllegalArgumentException "invalid argument: found X at a:b" is its parser, which may be the user's
-mistake or syntax that it lacks, and Spark's word counts; AnalysisException is mostly the user's
-mistake. What user code raised is final.
+mistake or syntax that it lacks; AnalysisException is often the user's mistake, and as often what
+Sail does not know. So whatever is not known to be the user's mistake is asked of Spark, whose word
+counts. What user code raised is final.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from headwater.engines.userprocess.engine import SAIL
 from headwater.gateway.spark_connect.failures import SparkFailure
+from headwater.gateway.spark_connect.plans import SessionView
+from headwater.gateway.spark_connect.plans.walk import inside_of
 
+_MISTAKES = frozenset(
+    {
+        "ARITHMETIC_OVERFLOW",
+        "CAST_INVALID_INPUT",
+        "DIVIDE_BY_ZERO",
+        "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION",
+    }
+)
+"""Errors of users that Sail tells as Spark would; `name_of_sail` recognises them.
+
+An unknown table is none: the gateway knows them all, and has put something in the place of each.
+Nor is an ambiguous name: Spark tells the sides of a join apart where Sail does not.
+"""
+
+_OF_THE_PLAN = frozenset(
+    {"UnsupportedOperationException", "IllegalArgumentException", "ParseException"}
+)
+"""Classes of errors that tell of the plan or the text, never of rows."""
+
+_FINAL = frozenset({"OPERATION_CANCELED", "ENGINE_FAILED"})
 _GAP = re.compile(
-    r"not (?:yet )?(?:supported|implemented)|unsupported|unimplemented|no data source found"
-    r"|feature is not|internal error|panicked|recursion limit|failed to decode"
-    r"|could(?: not|n't) find config namespace|missing argument"
-    # two unnamed columns that its engine names alike
-    r"|duplicate (?:un)?qualified field name",
+    r"not (?:yet )?(?:supported|implemented)|unsupported|unimplemented|feature is not|panicked",
     re.IGNORECASE,
 )
-_PARSER = re.compile(r"^invalid argument|found .* expected|sql parser error", re.IGNORECASE)
 
 
-def gap(failure: SparkFailure) -> str | None:
-    """What Sail lacks, in a few words, when that is why it failed; None for any other error."""
+_UNKNOWN_NAME = re.compile(r'Identifier\("((?:[^"\\]|\\.)+)"\)')
+
+_DIFFERENT = re.compile(
+    rb"\b(?:try_parse_url|variant_explode|(?:intersect|except|minus)\s+all"
+    rb"|lateral\s+(?!view\b)\w+\s*\()",
+    re.IGNORECASE,
+)
+"""What Sail 0.7.2 is known to answer otherwise than Spark: two functions, and in SQL multisets and
+lateral table functions (rows for empty arrays)."""
+
+
+def views_in(plan: bytes, views: Mapping[str, SessionView]) -> list[Any]:
+    """The relations of temporary views whose names a plan holds, and of those in them."""
+    found: dict[int, Any] = {}
+    waiting = [(plan.lower(), views)]
+    while waiting:
+        text, known = waiting.pop()
+        for name, view in known.items():
+            if id(view) not in found and name.rpartition(".")[2].encode() in text:
+                found[id(view)] = view.relation
+                waiting.append((view.relation.SerializeToString().lower(), view.views))
+    return list(found.values())
+
+
+def needs_spark(plans: Iterable[Any], checkpoints: Collection[str]) -> bool:
+    """True for an operation that is not even tried on Sail: the plan, and the views it uses.
+
+    `checkpoints` are the session's: they lie in its Spark process, which made them.
+    """
+    for plan in plans:
+        encoded = plan.SerializeToString()
+        if any(each.encode() in encoded for each in checkpoints):
+            return True
+        if _DIFFERENT.search(encoded) is not None or _differs(plan):
+            return True
+    return False
+
+
+def _differs(plan: Any) -> bool:
+    """INTERSECT ALL, EXCEPT ALL and lateral joins of DataFrames."""
+    waiting = [plan]
+    while waiting:
+        found = waiting.pop()
+        if found.DESCRIPTOR.name == "LateralJoin":
+            return True
+        if found.DESCRIPTOR.name == "SetOperation" and found.is_all:
+            kind = found.DESCRIPTOR.enum_types_by_name["SetOpType"].values_by_number
+            if kind[found.set_op_type].name in ("SET_OP_TYPE_INTERSECT", "SET_OP_TYPE_EXCEPT"):
+                return True
+        if found.DESCRIPTOR.name != "Expression":
+            waiting += inside_of(found)
+    return False
+
+
+def gap(failure: SparkFailure, plan: bytes = b"") -> str | None:
+    """What Sail lacks, in a few words, when that may be why it failed; None for other errors.
+
+    A column that is not found is a mistake, unless `plan` says its name more than once: it may be
+    the name of something that the plan itself makes, such as an alias used beside it.
+    """
     names = {name.rsplit(".", 1)[-1] for name in failure.classes}
     if failure.engine != SAIL:
         return None  # ours, or Spark's
-    if "PythonException" in names or failure.error_class in ("OPERATION_CANCELED", "ENGINE_FAILED"):
+    if "PythonException" in names or failure.error_class in _FINAL:
         return None
-    told = " ".join(failure.message.split())[:200]
-    if "UnsupportedOperationException" in names:
-        return told
-    if "IllegalArgumentException" in names and _PARSER.search(failure.message):
-        return told
-    if _GAP.search(failure.message):
-        return told
-    return None
+    if _GAP.search(failure.message) or names & _OF_THE_PLAN:
+        return " ".join(failure.message.split())[:200]
+    unknown = _UNKNOWN_NAME.findall(failure.message)
+    name = unknown[-1] if unknown else ""
+    made_here = name.upper() == "ALL" or (name and plan.count(name.encode()) > 1)
+    if failure.error_class in _MISTAKES and not made_here:
+        return None
+    # The message may hold values of rows, and what is returned goes into the history.
+    return ", ".join(sorted(names)) or "an error"
 
 
 _ANALYSIS = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")

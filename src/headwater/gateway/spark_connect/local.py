@@ -36,7 +36,10 @@ def local_rows(relation: Any, time_zone: str, pb: Any) -> tuple[Any, pa.Table] |
     schema = spark_schema(rows.schema, pb) if not told else parse_schema(told, pb)
     if schema is None or len(schema.struct.fields) != rows.num_columns:
         return None
-    target = arrow_schema(schema, time_zone)
+    try:
+        target = arrow_schema(schema, time_zone)
+    except SparkFailure:
+        return None  # a type that engines know
     if any(
         not _alike(one.type, other.type) for one, other in zip(rows.schema, target, strict=True)
     ):

@@ -38,11 +38,17 @@ class Mirror:
     """One session on one kind of engine: `sail` or `spark`."""
 
     def __init__(
-        self, session: SparkSession, engines: UserEngines, engine: str, pb: Messages
+        self,
+        session: SparkSession,
+        engines: UserEngines,
+        engine: str,
+        pb: Messages,
+        release: str | None = None,
     ) -> None:
         self._session = session
         self._engines = engines
         self._engine = engine
+        self._release = release
         self._pb = pb
         self._lock = threading.RLock()
         self._backend: Backend | None = None
@@ -64,7 +70,7 @@ class Mirror:
     def _leased(self) -> tuple[UserEngine, Backend]:
         """A process with the session's counterpart; a second one if the first ended meanwhile."""
         for last in (False, True):
-            lease = self._engines.lease(self._session.identity, self._engine)
+            lease = self._engines.lease(self._session.identity, self._engine, self._release)
             try:
                 with self._lock:
                     backend = self._current(lease)
@@ -185,10 +191,12 @@ class Mirror:
 
 def mirror_of(session: SparkSession, engines: UserEngines, engine: str, pb: Messages) -> Mirror:
     """The session's counterpart on an engine, made when it is first wanted."""
+    release = session.conf.release_of(engine)
     with session.lock:
-        found = session.mirrors.get(engine)
+        found = session.mirrors.get(release or engine)
         if found is None:
-            found = session.mirrors[engine] = Mirror(session, engines, engine, pb)
+            found = Mirror(session, engines, engine, pb, release)
+            session.mirrors[release or engine] = found
         mirror: Mirror = found
         return mirror
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +11,15 @@ from typing import Any
 from headwater.gateway.spark_connect.analyze import Analysis
 from headwater.gateway.spark_connect.artifacts import receive
 from headwater.gateway.spark_connect.calls import Call
-from headwater.gateway.spark_connect.conf import ENGINE, keys, modifiable
+from headwater.gateway.spark_connect.conf import ENGINE, RELEASE, keys, modifiable
 from headwater.gateway.spark_connect.execute import Execution
-from headwater.gateway.spark_connect.failures import details, invalid_handle, invalid_plan
+from headwater.gateway.spark_connect.failures import (
+    details,
+    illegal_argument,
+    invalid_handle,
+    invalid_plan,
+    unsupported,
+)
 from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.sessions import Sessions, SparkSession
 from headwater.gateway.spark_connect.tools import Tools
@@ -21,8 +28,10 @@ from headwater.gateway.spark_connect.wire import unpacked
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 30.0
-_ENGINE_HEADER = "headwater-engine"
-"""Parameter of a connection string that says what `spark.conf.set("headwater.engine", …)` does."""
+_OLDEST_CLIENT = (3, 5)
+_CLIENT_VERSION = re.compile(r"\bspark/(\d{1,3})\.(\d{1,3})\b")
+_HEADERS = {"headwater-engine": ENGINE, "headwater-release": RELEASE}
+"""Parameters of a connection string that say what `spark.conf.set("headwater.engine", …)` does."""
 
 
 class SparkConnectService:
@@ -153,6 +162,8 @@ class SparkConnectService:
         with session.lock:
             if kind == "set":
                 for pair in list(asked.set.pairs):
+                    if not pair.HasField("value"):
+                        raise illegal_argument(f"The value of {pair.key[:200]} cannot be null.")
                     try:
                         conf.set(pair.key, pair.value)
                     except Exception:
@@ -167,7 +178,7 @@ class SparkConnectService:
             elif kind == "get_with_default":
                 for pair in list(asked.get_with_default.pairs):
                     default = pair.value if pair.HasField("value") else None
-                    pairs.append((pair.key, conf.get(pair.key) or default))
+                    pairs.append((pair.key, conf.changed().get(pair.key, default)))
             elif kind == "get_option":
                 pairs = [(key, conf.get(key)) for key in keys(asked.get_option.keys)]
             elif kind == "get_all":
@@ -240,12 +251,14 @@ class SparkConnectService:
 
     def _session(self, request: Any, call: Call) -> SparkSession:
         """The caller's session, made when it is new."""
+        check_client(request.client_type)
         session = self._sessions.open(call.identity, request.session_id, _observed(request))
         if request.client_type:
             session.client = request.client_type[:256]
-        wanted = call.metadata.get(_ENGINE_HEADER)
-        if wanted and not session.conf.has(ENGINE):
-            session.conf.set(ENGINE, wanted)
+        for header, key in _HEADERS.items():
+            wanted = call.metadata.get(header)
+            if wanted and not session.conf.has(key):
+                session.conf.set(key, wanted)
         return session
 
     def _known(self, request: Any, call: Call) -> SparkSession:
@@ -258,6 +271,17 @@ class SparkConnectService:
                 self._sessions.sweep()
             except Exception:
                 log.exception("old Spark sessions were not swept")
+
+
+def check_client(told: str) -> None:
+    """Raises UNSUPPORTED_FEATURE for a PySpark whose messages are older than those served here."""
+    found = _CLIENT_VERSION.search(told)
+    if found is not None and (int(found[1]), int(found[2])) < _OLDEST_CLIENT:
+        oldest = ".".join(map(str, _OLDEST_CLIENT))
+        raise unsupported(
+            f"This server takes clients of PySpark {oldest} and later; this one is "
+            f"{found[1]}.{found[2]}. SQLSTATE: 0A000"
+        )
 
 
 def _observed(request: Any) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +34,8 @@ _CLOSED = 1024
 _STATE_ENTRIES = 2000
 _STATE_BYTES = 1 << 30
 
+_GLOBAL = "global_temp."
+
 DEFAULT_SCHEMA = "default"
 """The schema of a session that has not chosen one, as in Spark; it need not exist."""
 
@@ -52,6 +55,47 @@ class Entry:
     version: int
 
 
+class Views(MutableMapping[str, SessionView]):
+    """Temporary views by casefolded name: a session's own, and `global_temp.<name>`.
+
+    The latter are shared by all sessions of a principal and role, as by those of an application.
+    """
+
+    def __init__(
+        self,
+        shared: dict[str, SessionView] | None = None,
+        own: Mapping[str, SessionView] | None = None,
+    ) -> None:
+        self.shared = {} if shared is None else shared
+        self._own = dict(own or {})
+
+    def copy(self) -> Views:
+        """The same views, for a session that goes its own way from here."""
+        return Views(self.shared, self._own)
+
+    def __getitem__(self, name: str) -> SessionView:
+        return self._of(name)[name]
+
+    def __setitem__(self, name: str, view: SessionView) -> None:
+        self._of(name)[name] = view
+
+    def __delitem__(self, name: str) -> None:
+        del self._of(name)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._own, *list(self.shared)])
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self.shared)
+
+    def clear(self) -> None:
+        """Forgets the session's own; the shared ones are for others as well."""
+        self._own.clear()
+
+    def _of(self, name: str) -> dict[str, SessionView]:
+        return self.shared if name.startswith(_GLOBAL) else self._own
+
+
 @dataclass(eq=False)
 class SparkSession:
     """One client's session; `lock` guards everything but what is atomic by itself."""
@@ -67,11 +111,12 @@ class SparkSession:
     last_used: float = field(default_factory=time.monotonic)
     operations: OrderedDict[str, Operation] = field(default_factory=OrderedDict)
     errors: OrderedDict[str, SparkFailure] = field(default_factory=OrderedDict)
-    views: dict[str, SessionView] = field(default_factory=dict)
+    views: Views = field(default_factory=Views)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     mirrors: dict[str, Any] = field(default_factory=dict)
     relations: set[str] = field(default_factory=set)
     persisted: dict[int, bytes] = field(default_factory=dict)
+    cached: set[tuple[str, ...]] = field(default_factory=set)
     version: int = 0
     closed: bool = False
 
@@ -232,7 +277,9 @@ class Sessions:
                 if observed:
                     raise invalid_handle("SESSION_CHANGED", session_id)
                 self._make_room(identity)
-                found = self._sessions[key] = SparkSession(session_id, identity)
+                views = Views(self._shared_views(identity))
+                found = SparkSession(session_id, identity, views=views)
+                self._sessions[key] = found
         if observed and observed != found.server_id:
             raise invalid_handle("SESSION_CHANGED", session_id)
         found.identity = identity
@@ -276,7 +323,7 @@ class Sessions:
             made = SparkSession(new_id, source.identity, conf=source.conf.copy())
             made.catalog, made.schema = source.catalog, source.schema
             made.client, made.version = source.client, source.version
-            made.entries, made.views = dict(source.entries), dict(source.views)
+            made.entries, made.views = dict(source.entries), source.views.copy()
             self._sessions[key] = made
         return made
 
@@ -303,6 +350,13 @@ class Sessions:
             self._sessions.clear()
         for session in sessions:
             session.close()
+
+    def _shared_views(self, identity: Identity) -> dict[str, SessionView]:
+        """Those of the principal's other sessions in the same role; the lock is held."""
+        for (principal, role, _), session in self._sessions.items():
+            if (principal, role) == (identity.principal.id, identity.role):
+                return session.views.shared
+        return {}
 
     def _make_room(self, identity: Identity) -> None:
         """Raises QUERY_QUEUE_FULL when the principal has too many; the lock is held."""

@@ -16,7 +16,7 @@ from headwater.errors import ErrorCode, error
 from headwater.jobs import inside, relay, start
 from headwater.jobs.execution import Work
 from headwater.jobs.processes import Command
-from headwater.model.run import PYSPARK
+from headwater.model.run import PYSPARK, RunSpec
 from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.runtimes.sandbox.sandbox import (
     GIB,
@@ -97,6 +97,16 @@ class Doors:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         return f"{self.places.secrets}/{name}"
+
+
+def session_release(spec: RunSpec) -> str | None:
+    """The release of Spark that the run's Spark session is for, when the run asks for one.
+
+    A run that names no release, or says in its configuration what answers, leaves it at that.
+    """
+    chosen = spec.release or ""
+    said = {"headwater.engine", "headwater.release"} & set(spec.configuration)
+    return chosen if chosen.startswith("spark-") and not said else None
 
 
 def confined(

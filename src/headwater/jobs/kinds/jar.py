@@ -22,7 +22,13 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
 from headwater.errors import ErrorCode, error
 from headwater.jobs.execution import Look, Work
 from headwater.jobs.folders import EVENT_LOGS
-from headwater.jobs.kinds.confined import Doors, Runtimes, Surroundings, confined
+from headwater.jobs.kinds.confined import (
+    Doors,
+    Runtimes,
+    Surroundings,
+    confined,
+    session_release,
+)
 from headwater.jobs.processes import Processes
 from headwater.model.run import JAR, RunSpec
 from headwater.runtimes.releases.installed import InstalledRelease
@@ -122,6 +128,8 @@ class _Program:
         )
         store = doors.keep("trust.p12", _trust_store(doors.certificate))
         remote = f"{doors.urls['spark']}/;use_ssl=true;token={doors.token}"
+        if chosen := session_release(self._work.spec):
+            remote += f";headwater-release={chosen}"
         options = [
             f"-Djavax.net.ssl.trustStore={store}",
             f"-Djavax.net.ssl.trustStorePassword={_STORE_PASSWORD}",

@@ -7,7 +7,13 @@ from typing import Any
 
 from headwater.errors import ErrorCode, error
 from headwater.jobs.execution import Look, Work
-from headwater.jobs.kinds.confined import Doors, Runtimes, Surroundings, confined
+from headwater.jobs.kinds.confined import (
+    Doors,
+    Runtimes,
+    Surroundings,
+    confined,
+    session_release,
+)
 from headwater.jobs.processes import Processes
 from headwater.model.run import PYSPARK, RunSpec
 from headwater.runtimes.backends.connect import remote_endpoint
@@ -60,14 +66,17 @@ class PythonKind:
             return (str(runtime.python), places.start, places.entry, *work.spec.arguments)
 
         plan = confined(
-            work, runtime, argv, self._around, self._more, network=self._remote is not None
+            *(work, runtime, argv, self._around),
+            lambda: self._more(work.spec),
+            network=self._remote is not None,
         )
         self._processes.begin(work, plan)
         return plan.facts
 
-    def _more(self) -> Mapping[str, str]:
+    def _more(self, spec: RunSpec) -> Mapping[str, str]:
         if self._remote is None:
-            return {}
+            chosen = session_release(spec) if self.name == PYSPARK else None
+            return {"HEADWATER_SPARK_RELEASE": chosen} if chosen else {}
         return {"HEADWATER_SPARK_REMOTE": remote_endpoint(self._remote).url}
 
     def look(self, work: Work) -> Look:

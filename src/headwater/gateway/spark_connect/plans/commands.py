@@ -147,7 +147,7 @@ def _write(command: Message, context: PlanContext) -> RewrittenPlan:
     if command.sort_column_names:
         raise error(ErrorCode.NOT_SUPPORTED, "sortBy is for tables with buckets")
     if not path:
-        raise error(ErrorCode.INVALID_ARGUMENT, "no path to write to is given")
+        raise error(ErrorCode.INVALID_ARGUMENT, "'path' is not specified.")
     if command.source.lower() == "iceberg" and "/" not in path:
         target = WriteTarget(
             mode=mode,

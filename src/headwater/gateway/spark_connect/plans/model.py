@@ -51,7 +51,7 @@ class PlanLimits:
 
     bytes: int = 256 * 1024 * 1024
     nodes: int = 200_000
-    depth: int = 400
+    depth: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,14 @@ class AddFunction:
     is_table_function: bool = False
 
 
-Effect = SetSchema | SetSetting | AddView | DropView | AddFunction
+@dataclass(frozen=True, slots=True)
+class DropFunction:
+    """A registered function that goes; `name` is casefolded."""
+
+    name: str
+
+
+Effect = SetSchema | SetSetting | AddView | DropView | AddFunction | DropFunction
 """What a plan changes in its session, once it succeeded."""
 
 

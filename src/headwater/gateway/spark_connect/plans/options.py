@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from headwater.errors import ErrorCode, error
@@ -49,12 +50,20 @@ def file_format(name: str) -> str:
     return "binaryFile" if lowered == "binaryfile" else lowered
 
 
+_HARMLESS = re.compile(r"(?!.*(path|class|url|uri|dir|location|key|token|secret|password))\w+")
+
+
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
-    """The options but for paths; PERMISSION_DENIED for one that is not on the list."""
+    """The options but for paths, and for those that nobody knows, which Spark ignores too.
+
+    PERMISSION_DENIED for one that is not on the list and may name a place, a class or a secret.
+    """
     kept: dict[str, str] = {}
     for key, value in options.items():
         lowered = key.lower()
         if lowered in ("path", "paths"):
+            continue
+        if lowered not in OPTIONS and _HARMLESS.fullmatch(lowered):
             continue
         if lowered not in OPTIONS or (
             lowered == "compression" and value.lower() not in COMPRESSIONS

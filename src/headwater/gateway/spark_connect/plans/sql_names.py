@@ -44,7 +44,7 @@ def _tables(node: exp.Expr, ctes: frozenset[str]) -> Iterator[exp.Table]:
     ):
         yield node
     for child in node.iter_expressions():
-        if child is not with_:
+        if child is not with_ and not isinstance(child, exp.Hint):
             yield from _tables(child, ctes)
 
 

@@ -52,7 +52,7 @@ class SparkText(Spark):
 
 _TREE = words(
     """
-    Add Alias Aliases All Any And AtTimeZone Between BitwiseAnd BitwiseLeftShift BitwiseNot
+    Add Alias Aliases All Any And Array AtTimeZone Between BitwiseAnd BitwiseLeftShift BitwiseNot
     BitwiseOr BitwiseRightShift BitwiseXor Boolean Bracket CTE Case Cast Cluster Collate Column
     ColumnDef Concat Cube CurrentDate CurrentTime CurrentTimestamp CurrentUser DPipe DataType
     DataTypeParam Distinct Distribute Div Dot EQ Escape Except Exists Extract Filter From GT GTE
@@ -206,7 +206,7 @@ def _check_function(
                 used(lowered)
             return
         raise refused_function(name)
-    if isinstance(node.parent, exp.Dot):
+    if isinstance(node.parent, exp.Dot) and node.arg_key == "expression":
         raise error(ErrorCode.FUNCTION_NOT_FOUND, f"functions have no schemas here: {name[:60]!r}")
     if lowered in functions:
         used(lowered)

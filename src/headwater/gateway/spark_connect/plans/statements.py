@@ -10,6 +10,7 @@ from sqlglot import exp
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.model import (
     Action,
+    DropFunction,
     DropView,
     Message,
     PlanContext,
@@ -461,7 +462,7 @@ class _Statement:
         cursor.expect("DROP")
         cursor.match_any("TEMPORARY", "TEMP")
         if cursor.match("FUNCTION"):
-            raise error(ErrorCode.NOT_SUPPORTED, "functions are not dropped by SQL here")
+            return self._drop_function()
         if cursor.match_any("VIEW", "TABLE"):
             cursor.match("IF", "EXISTS")
             name = cursor.name("the name of a view")
@@ -471,8 +472,18 @@ class _Statement:
                 return _session(DropView(name.parts[-1], is_global))
         return self._system()
 
+    def _drop_function(self) -> RewrittenPlan:
+        """Functions are the session's: those that it registered."""
+        maybe = self.cursor.match("IF", "EXISTS")
+        name = self.cursor.name("the name of a function").parts[-1].casefold()
+        if name in self.context.functions | self.context.table_functions:
+            return _session(DropFunction(name))
+        if not maybe:
+            raise error(ErrorCode.FUNCTION_NOT_FOUND, f"there is no function {name[:60]!r}")
+        return _session()
 
-def _session(*effects: SetSetting | DropView) -> RewrittenPlan:
+
+def _session(*effects: SetSetting | DropView | DropFunction) -> RewrittenPlan:
     return RewrittenPlan(Action.SESSION, effects=effects)
 
 

@@ -410,12 +410,12 @@ def _expression(walk: Walk, expression: Message, names: Names) -> Inside | None:
             raise error(ErrorCode.NOT_SUPPORTED, "an expression of an unknown kind")
         case "unresolved_function":
             found = expression.unresolved_function
-            return _function(walk, expression, found.function_name, found.is_internal, names)
+            return _function(walk, expression, found.function_name, names)
         case "call_function":
             parts = split_identifier(expression.call_function.function_name)
             if len(parts) > 1:
                 raise error(ErrorCode.FUNCTION_NOT_FOUND, "functions have no schemas here")
-            return _function(walk, expression, parts[0], False, names)
+            return _function(walk, expression, parts[0], names)
         case "expression_string":
             text = expression.expression_string
             check_fields(text, "Expression.ExpressionString")
@@ -428,9 +428,7 @@ def _expression(walk: Walk, expression: Message, names: Names) -> Inside | None:
     return None
 
 
-def _function(
-    walk: Walk, expression: Message, name: str, internal: bool, names: Names
-) -> Inside | None:
+def _function(walk: Walk, expression: Message, name: str, names: Names) -> Inside | None:
     lowered = name.lower()
     if functions.is_refused(lowered):
         raise functions.refused_function(name)
@@ -442,7 +440,7 @@ def _function(
         expression.Clear()
         expression.literal.string = constant or ""
         return []
-    if not (functions.is_function(lowered) or (internal and lowered in functions.INTERNAL)):
+    if not (functions.is_function(lowered) or lowered in functions.INTERNAL):
         raise functions.refused_function(name)
     return None
 
