@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 REMOTE = "SPARK_CONNECT_TESTING_REMOTE"
+_MARK = "\0"
 
 
 class OutOfTime(BaseException):
@@ -49,7 +50,9 @@ class Record(unittest.TestResult):
                 return
             self.told.add(test)
         seconds = round(time.monotonic() - self._began, 2) if state != "started" else 0.0
-        line = {"test": test, "state": state, "seconds": seconds, "why": why[-6000:]}
+        trace, _, error = why.rpartition(_MARK)
+        line = {"test": test, "state": state, "seconds": seconds}
+        line |= {"error": error[:1500], "why": trace[:4000]}
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
 
@@ -95,7 +98,9 @@ class Record(unittest.TestResult):
 
 
 def _text(err: Any) -> str:
-    return "".join(traceback.format_exception(*err))
+    """The trace and, behind a mark, the error alone: traces of a JVM may follow its first line."""
+    error = "".join(traceback.format_exception_only(err[0], err[1]))
+    return "".join(traceback.format_exception(*err)) + _MARK + error
 
 
 def flat(suite: Any) -> Iterator[unittest.TestCase]:

@@ -24,11 +24,10 @@ Results = dict[str, dict[str, dict[str, Any]]]
 """By endpoint and test: the last line that was written of it."""
 
 
-def cause(why: str) -> str:
+def cause(error: str) -> str:
     """What a failure's text comes down to, without names and numbers."""
-    lines = [line for line in why.splitlines() if line and not line.startswith((" ", "\t"))]
-    told = [line for line in lines if re.match(r"[\w.]+(Error|Exception|OutOfTime)\b", line)]
-    last = (told or lines or ["unknown"])[-1]
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    last = " ".join(lines[:3]) or "unknown"
     kind, _, text = last.partition(":")
     kind = kind.rsplit(".", 1)[-1]
     found = _CONDITION.search(last)
@@ -47,12 +46,13 @@ def _plain(text: str) -> str:
 
 
 def read(folder: Path, targets: list[str]) -> Results:
-    """The results of a run's folder."""
+    """The results of a run's folder, of the files that ran on every endpoint."""
     found: Results = {}
+    ran = [{file.name for file in (folder / target).glob("*.jsonl")} for target in targets]
     for target in targets:
         tests: dict[str, dict[str, Any]] = found.setdefault(target, {})
-        for file in sorted((folder / target).glob("*.jsonl")):
-            for text in file.read_text().splitlines():
+        for name in sorted(set.intersection(*ran)):
+            for text in (folder / target / name).read_text().splitlines():
                 line = json.loads(text)
                 if line["state"] != "started":
                     tests[line["test"]] = line
@@ -76,7 +76,7 @@ def table(results: Results) -> dict[str, Any]:
             counts["passed"] += state == "passed"
             if state not in ("passed", "skipped"):
                 line = results[target].get(test)
-                why = "did not run" if line is None else cause(line["why"])
+                why = "did not run" if line is None else cause(line.get("error", ""))
                 why = "took too long" if state == "timeout" else why
                 causes[target].setdefault(why, []).append(test)
     totals = {

@@ -107,7 +107,7 @@ def _hanging(results: Path) -> bool:
     hung = [test for test, state in states.items() if state == "started"]
     with results.open("a") as lines:
         for test in hung:
-            told = {"test": test, "state": "timeout", "seconds": 0, "why": "its process hung"}
+            told = {"test": test, "state": "timeout", "seconds": 0, "error": "its process hung"}
             lines.write(json.dumps(told) + "\n")
     return bool(hung)
 

@@ -17,6 +17,7 @@ STATEMENTS = [
     ("SELECT 'a' + 1", ErrorCode.TYPE_MISMATCH),
     ("SELECT substr(DATE '2020-01-01', 'x')", ErrorCode.TYPE_MISMATCH),
     ("SELEC 1", ErrorCode.INTERNAL_ERROR),
+    ("SELECT " + "1 + " * 1100 + "1", ErrorCode.EXCEEDED_STATEMENT_SIZE),
     ("SELECT * FROM read_parquet('/no/such/secret.parquet')", ErrorCode.STORAGE_UNAVAILABLE),
 ]  # fmt: skip
 

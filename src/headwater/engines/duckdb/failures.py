@@ -26,6 +26,7 @@ SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.NOT_SUPPORTED: "The engine does not support this",
     ErrorCode.EXCEEDED_MEMORY_LIMIT: "The statement needs more memory than it may use",
     ErrorCode.EXCEEDED_SCAN_LIMIT: "The statement read more bytes than it may scan",
+    ErrorCode.EXCEEDED_STATEMENT_SIZE: "An expression of the statement nests too deeply",
     ErrorCode.DISK_FULL: "There is no disk space left to spill intermediate results to",
     ErrorCode.STORAGE_UNAVAILABLE: "A file of the lake could not be read or written",
     ErrorCode.COMMIT_CONFLICT: "The table was changed by somebody else at the same time",
@@ -42,6 +43,8 @@ HINTS: dict[ErrorCode, str] = {
     ErrorCode.INVALID_CAST: "try_cast gives NULL instead",
     ErrorCode.EXCEEDED_MEMORY_LIMIT: "select fewer rows or columns, or raise limits.memory_bytes",
     ErrorCode.EXCEEDED_SCAN_LIMIT: "filter on a partition column, or raise limits.scan_bytes",
+    ErrorCode.EXCEEDED_STATEMENT_SIZE: "a chain of operators has at most some 900; put brackets "
+    "around parts of a longer one",
     ErrorCode.DISK_FULL: "select less, or give the home more disk",
     ErrorCode.NUMERIC_VALUE_OUT_OF_RANGE: "cast to a wider type, such as decimal(38, 2) or double",
     ErrorCode.DIVISION_BY_ZERO: "nullif(divisor, 0) gives NULL instead",
@@ -108,6 +111,8 @@ def _kind(raised: BaseException, text: str) -> str:
 
 
 def _code(kind: str, text: str) -> ErrorCode:
+    if _TOO_DEEP.match(text):
+        return ErrorCode.EXCEEDED_STATEMENT_SIZE
     if kind not in _VALUE_KINDS:  # whose text may quote any value
         for pattern, code in _BY_TEXT:
             if pattern.search(text):
@@ -131,6 +136,7 @@ _MARKERS: dict[str, ErrorCode] = {
 Repeated here, so that a worker process need not import the parser.
 """
 _PREFIX = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}) Error: ")
+_TOO_DEEP = re.compile(r"(?:Parser|Binder) Error: Max expression depth limit")
 _FATAL_KINDS = frozenset(("fatal", "internal"))
 _VALUE_KINDS = frozenset(("conversion", "binder", "mismatch type"))
 _EXISTS, _MISSING = ErrorCode.TABLE_ALREADY_EXISTS, ErrorCode.TABLE_NOT_FOUND

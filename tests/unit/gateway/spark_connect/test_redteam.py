@@ -70,7 +70,7 @@ SQL = [
     ("A97 _metadata quoted", "select `_METADATA`.file_path from ns.t", DENIED),
     ("version", "select version()", DENIED),
     ("script", "select transform(a) using 'cat' as (b) from ns.t", UNSUPPORTED),
-    ("identifier clause", "select * from identifier('hr.secret')", DENIED),
+    ("identifier clause", "select * from identifier('hr.secret')", MISSING),
     ("identifier function", "select identifier('java_method')('a', 'b')", None),
     ("two statements", "select 1; select 2", SYNTAX),
     ("an unknown function", "select no_such_function(1)", UNKNOWN),

@@ -7,7 +7,7 @@ on the way: what a name stands for is put into the plan by `Walk.fill`, once the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import functions
+from headwater.gateway.spark_connect.plans.identifiers import texts_of, with_names
 from headwater.gateway.spark_connect.plans.kinds import ALLOWED, PACKAGE, REFUSED
 from headwater.gateway.spark_connect.plans.model import Message, PlanContext, SessionView
 from headwater.gateway.spark_connect.plans.names import (
@@ -125,9 +126,15 @@ class Walk:
                 return names.session.schema or "default"
         return names.session.identity.principal.name
 
-    def sql(self, text: str, names: Names, put: Callable[[str], None]) -> None:
-        """Checks a query's text; `put` gets what runs instead."""
-        tree = parse_statement(text)
+    def sql(
+        self,
+        text: str,
+        names: Names,
+        put: Callable[[str], None],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Checks a query's text; `put` gets what runs instead. `texts`: its string arguments."""
+        tree = with_names(parse_statement(text), texts or {})
         if not is_query(tree):
             raise error(ErrorCode.NOT_SUPPORTED, _COMMAND_WORDS)
         self._tree(tree, names, put, parse_statement)
@@ -475,7 +482,7 @@ def _sql(walk: Walk, sql: Message, names: Names) -> Inside | None:
     def put(emitted: str) -> None:
         sql.query = emitted
 
-    walk.sql(sql.query, names, put)
+    walk.sql(sql.query, names, put, texts_of(sql))
     return None
 
 
