@@ -91,9 +91,11 @@ def test_a_session_runs_on_a_release(door: Any, older: Any) -> None:
     assert [row.card for row in orders.orderBy("id").collect()] == ["*****1111", "*****3333"]
     assert ellen.sql("SELECT sum(amount) AS s FROM shop.orders").collect()[0].s is not None
     orders.createOrReplaceTempView("mine")
-    plus = F.udf(lambda n: n + 1, "long")
-    found = ellen.sql("SELECT id FROM mine CLUSTER BY id").select(plus("id").alias("n")).collect()
-    assert sorted(row.n for row in found) == [2, 4]
+    found = ellen.sql("SELECT id FROM mine CLUSTER BY id")
+    assert sorted(row.id for row in found.collect()) == [1, 3]
+    if older.name != "spark-3.5":  # which cannot read functions that a client of 4.x pickled
+        plus = F.udf(lambda n: n + 1, "long")
+        assert sorted(row.n for row in found.select(plus("id").alias("n")).collect()) == [2, 4]
     with pytest.raises(Exception, match=r"UNRESOLVED_COLUMN"):
         ellen.range(1).select("nope").collect()
     engines = door.lake.rows(
