@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from pyiceberg.exceptions import RESTError
 
+from headwater.errors import ErrorCode, HeadwaterError
 from integration.badinput.conftest import (
+    connected,
     everywhere,
     filled,
     iceberg,
@@ -67,9 +69,18 @@ def test_a_full_warehouse(server: Server, tmp_path: Path) -> None:
     assert rows(server, "SELECT count(*) FROM disk.loaded") == [(1000,)]
 
 
+def use_up_the_log(server: Server) -> None:
+    """Reads until the size that the metastore's log has from the start is written, too."""
+    with connected(server) as connection, pytest.raises(HeadwaterError) as caught:
+        for _ in range(3000):
+            connection.query(COUNT)
+    assert caught.value.code is ErrorCode.DISK_FULL
+
+
 def test_a_full_home(server: Server) -> None:
     before = rows(server, COUNT)
     with filled(server.home):
+        use_up_the_log(server)
         # No row without its audit row, and that has no place: reading fails, too.
         for sql in (INSERT, COUNT):
             for told in everywhere(server, sql):

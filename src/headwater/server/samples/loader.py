@@ -92,7 +92,9 @@ def fill_statement(
 ) -> str:
     """The INSERT that fills a table, from its SQL or from its file's copy in the spool."""
     if spooled is None:
-        query = _UNIFORM.sub(r"(hash(i, \1) / 1.8446744073709552e19)", definition["sql"])
+        # hash(i, k) of two k are nearly the same number but for a constant: hashed once more.
+        uniform = r"(hash(xor(hash(i), hash(\1))) / 1.8446744073709552e19)"
+        query = _UNIFORM.sub(uniform, definition["sql"])
         return f"{emit.insert_prefix(identifier)} {query}"
     names = [name for name, _, _ in definition["columns"]]
     kinds = [data_type(kind) for _, kind, _ in definition["columns"]]
