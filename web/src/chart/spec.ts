@@ -37,14 +37,16 @@ export function suggest(
     !isNumber(column.type) && !isTime(column.type) && !/^(list|struct|map|binary|large_)/.test(column.type) ? [index] : [],
   );
   // Keys and years are numbers that nobody adds up.
-  const measures = numbers.filter((index) => !/(^|_)(id|key|code|year|month|day|hour|zip|number)$|^(id|year|month|day|hour)/.test(named(index)));
+  const measures = numbers.filter((index) => !/(^|_)(id|key|code|year|month|week|day|hour|zip|number)$|^(id|year|month|week|day|hour)/.test(named(index)));
   const labels = numbers.filter((index) => !measures.includes(index));
   const first = measures[0] ?? numbers[0];
   // On one axis, a small measure beside a large one is a flat line.
   const alike = (index: number) => first === undefined || ratio(largest(index), largest(first)) <= 20;
   const y = (measures.length > 0 ? measures : numbers).filter(alike);
   const base = { series: null, aggregate: "sum" as const };
-  const time = times[0];
+  // A month or an hour as a number runs along the axis as time does.
+  const counted = measures.length > 0 ? labels.find((index) => /year|month|week|day|hour/.test(named(index))) : undefined;
+  const time = times[0] ?? counted;
   if (time !== undefined && y.length > 0) {
     const series = categories.find((index) => distinct(index) > 1 && distinct(index) <= 8) ?? null;
     return { ...base, mark: "line", x: time, y: series === null ? y.slice(0, 3) : y.slice(0, 1), series };
@@ -56,7 +58,7 @@ export function suggest(
   }
   const label = labels[0];
   if (label !== undefined && measures.length > 0) {
-    return { ...base, mark: /year|month|day|hour/.test(named(label)) ? "line" : "bar", x: label, y: y.slice(0, 3) };
+    return { ...base, mark: "bar", x: label, y: y.slice(0, 3) };
   }
   const [across, up] = numbers;
   if (across !== undefined && up !== undefined) return { ...base, mark: "scatter", x: across, y: [up] };
