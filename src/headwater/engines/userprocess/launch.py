@@ -45,6 +45,9 @@ spark.stop()
 """
 """What a rehearsal runs, with the release's own client: the paths that most sessions take."""
 
+_STACK_BYTES = 64 * 1024**2
+"""Of address space, for each of Sail's threads; memory is taken only as deep as one gets."""
+
 _SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
@@ -65,6 +68,8 @@ def sail(release: InstalledRelease, scratch: str, memory_bytes: int) -> Launch:
             **release.env,
             # without it one TPC-DS query takes 60 times as long; results are the same
             "SAIL_OPTIMIZER__ENABLE_JOIN_REORDER": "true",
+            # Its planner recurses: 400 times withColumn are more than its usual stack holds.
+            "SAIL_RUNTIME__STACK_SIZE": str(_STACK_BYTES),
             "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
             "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(memory_bytes * 6 // 10),
             "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{scratch}"]',
