@@ -26,7 +26,6 @@ from headwater.settings import child_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1280, "height": 800}
 QUERY = """SELECT hour(tpep_pickup_datetime) AS hour, pickup_borough, count(*) AS trips
 FROM sample.nyc_taxi_trips
 GROUP BY 1, 2
@@ -120,7 +119,10 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for theme in ("light", "dark"):
             context = browser.new_context(
-                base_url=ready["url"], viewport=SIZE, color_scheme=theme, reduced_motion="reduce"
+                base_url=ready["url"],
+                viewport={"width": 1280, "height": 800},
+                color_scheme=theme,
+                reduced_motion="reduce",
             )
             context.request.post(
                 "/api/v1/session", headers={"authorization": f"Bearer {ready['token']}"}, data={}
