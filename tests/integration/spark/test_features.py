@@ -176,7 +176,19 @@ FRAMES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "cov": (lambda s: round(table(s).cov("id", "id"), 3), 1.667),
     "corr": (lambda s: table(s).corr("id", "id"), 1.0),
     "describe": (lambda s: table(s).describe("id").collect()[0][1], "4"),
+    "describe in order": (
+        lambda s: [row[0] for row in table(s).describe("id", "region").collect()],
+        ["count", "mean", "stddev", "min", "max"],
+    ),
     "summary": (lambda s: table(s).select("id").summary("count", "50%").count(), 2),
+    "summary in order": (
+        lambda s: [row[0] for row in table(s).select("id").summary().collect()],
+        ["count", "mean", "stddev", "min", "25%", "50%", "75%", "max"],
+    ),
+    "summary as asked": (
+        lambda s: [row[0] for row in table(s).select("id").summary("max", "33%", "count").collect()],
+        ["max", "33%", "count"],
+    ),
     "pivot": (lambda s: table(s).groupBy().pivot("region").sum("id").collect(), [(4, 6)]),
     "pivot of values": (lambda s: table(s).groupBy().pivot("region", ["EU"]).sum("id").collect(), [(4,)]),
     "unpivot": (lambda s: table(s).select("id", F.col("id").alias("b")).unpivot("id", ["b"], "k", "v").count(), 4),

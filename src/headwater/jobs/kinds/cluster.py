@@ -16,7 +16,7 @@ from typing import Any
 from headwater.errors import ErrorCode, error
 from headwater.jobs.execution import Look, Work
 from headwater.jobs.folders import EVENT_LOGS
-from headwater.jobs.kinds.confined import Doors, Runtime, Runtimes, Surroundings, confined
+from headwater.jobs.kinds.confined import WORK, Doors, Runtime, Runtimes, Surroundings, confined
 from headwater.jobs.kinds.jar import main_class_of
 from headwater.jobs.logs import LogWriter
 from headwater.jobs.mastery import masters_of
@@ -200,5 +200,5 @@ class ClusterKind:
         if self._backend == YARN and self._place.hadoop_conf is not None:
             return [self._place.hadoop_conf]
         if self._backend == KUBERNETES and (Path.home() / ".kube").is_dir():
-            return [Bind(Path.home() / ".kube", "/work/.kube")]
+            return [Bind(Path.home() / ".kube", f"{WORK}/.kube")]
         return []

@@ -35,7 +35,7 @@ SECRETS = "/run/headwater/secrets"
 SOCKETS = "/run/headwater/sockets"
 LIBRARY = "/run/headwater/library"
 TOOLS = "/run/headwater/tools"
-WORK = "/work"
+WORK = "/run/headwater/work"
 
 _LOOPBACK = "127.0.0.1"
 _CERTIFICATE = "ca.pem"

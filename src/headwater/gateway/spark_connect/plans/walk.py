@@ -357,6 +357,8 @@ def _relation(walk: Walk, relation: Message, names: Names) -> Inside | None:
         raise error(ErrorCode.NOT_SUPPORTED, "a relation of an unknown kind is not supported")
     if kind == "read":
         return _read(walk, relation, names)
+    if kind in ("describe", "summary"):
+        return [(_in_order(relation, kind), names)]
     if kind == "catalog":
         raise error(ErrorCode.NOT_SUPPORTED, "catalog functions cannot be part of a query")
     if kind in ("local_relation", "cached_local_relation", "chunked_cached_local_relation"):
@@ -366,6 +368,36 @@ def _relation(walk: Walk, relation: Message, names: Names) -> Inside | None:
         if relation.cached_remote_relation.relation_id not in walk.context.relations:
             raise error(ErrorCode.STATEMENT_NOT_FOUND, "there is no such checkpoint")
     return None
+
+
+_STATISTICS = {
+    "describe": ("count", "mean", "stddev", "min", "max"),
+    "summary": ("count", "mean", "stddev", "min", "25%", "50%", "75%", "max"),
+}
+
+
+def _in_order(relation: Message, kind: str) -> Message:
+    """Sorts the rows of `describe` and `summary` as Spark has them; the statistics' own message.
+
+    Sail puts them together from one query each, and they come as they are done.
+    """
+    statistics = messages().Relation()
+    getattr(statistics, kind).CopyFrom(getattr(relation, kind))
+    given = list(relation.summary.statistics)
+    relation.sort.input.CopyFrom(statistics)
+    relation.sort.is_global = True
+    order = relation.sort.order.add()
+    order.direction = order.SORT_DIRECTION_ASCENDING
+    order.null_ordering = order.SORT_NULLS_LAST
+    position = order.child.unresolved_function
+    position.function_name = "array_position"
+    names = position.arguments.add().unresolved_function
+    names.function_name = "array"
+    for statistic in given or _STATISTICS[kind]:
+        names.arguments.add().literal.string = statistic
+    position.arguments.add().unresolved_attribute.unparsed_identifier = "summary"
+    found: Message = getattr(relation.sort.input, kind)
+    return found
 
 
 def _read(walk: Walk, relation: Message, names: Names) -> Inside:
