@@ -254,13 +254,14 @@ def test_view_as_shows_both_sides_and_audits_both_names(of):
     }
 
 
+def for_readers(name: str, table: str, predicate: str) -> dict[str, Any]:
+    """A row filter for the role `reader`, as it is asked for."""
+    to = [{"name": "reader", "kind": "role"}]
+    return {"name": name, "table": table, "predicate": predicate, "to": to}
+
+
 def test_both_sides_begin_where_the_other_user_s_rows_do(of):
-    draft = {
-        "name": "late",
-        "table": "hr.emp",
-        "predicate": "id >= 3",
-        "to": [{"name": "reader", "kind": "role"}],
-    }
+    draft = for_readers("late", "hr.emp", "id >= 3")
     body = {"row_filter": draft, "user": "ellen", "limit": 1}
     seen = good(of("admin").post("policies/preview", json=body))
     assert [row[0] for row in seen["first"]["rows"]] == [3]
@@ -268,12 +269,7 @@ def test_both_sides_begin_where_the_other_user_s_rows_do(of):
 
 
 def test_what_comes_right_before_is_shown_as_hidden(of):
-    draft = {
-        "name": "late",
-        "table": "hr.many",
-        "predicate": "id > 20 AND id % 2 = 1",
-        "to": [{"name": "reader", "kind": "role"}],
-    }
+    draft = for_readers("late", "hr.many", "id > 20 AND id % 2 = 1")
     body = {"row_filter": draft, "user": "ellen", "limit": 12}
     seen = good(of("admin").post("policies/preview", json=body))
     assert [row[0] for row in seen["first"]["rows"]] == [19, 20, *range(21, 31)]
@@ -314,12 +310,7 @@ def test_what_an_administrator_saw_as_a_user_is_not_the_user_s_to_read(of):
 
 def test_a_filter_is_previewed_and_not_made(of):
     admin = of("admin")
-    draft = {
-        "name": "small",
-        "table": "hr.emp",
-        "predicate": "id < 2",
-        "to": [{"name": "reader", "kind": "role"}],
-    }
+    draft = for_readers("small", "hr.emp", "id < 2")
     before = good(admin.get("policies"))
     seen = good(admin.post("policies/preview", json={"row_filter": draft, "user": "ellen"}))
     assert (seen["first"]["total"], seen["second"]["total"]) == (2, 1)
