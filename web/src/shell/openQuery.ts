@@ -1,10 +1,12 @@
+import type { components } from "@/api/client";
+
 import { go } from "./navigation";
 
 /** A query to open in a new tab of the Query page. */
 export interface QueryDraft {
   sql: string;
   schema?: string;
-  dialect?: string;
+  dialect?: components["schemas"]["Dialect"];
   title?: string;
   /** Runs it at once. Never taken from an address: a link from elsewhere must not run anything. */
   run?: boolean;

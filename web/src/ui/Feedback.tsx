@@ -2,6 +2,7 @@ import type { LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 
 import { cx } from "./classes";
+import { ErrorBox } from "./ErrorBox";
 
 /** What a place is for while nothing is in it, and the next step. */
 export function EmptyState(props: {
@@ -21,6 +22,26 @@ export function EmptyState(props: {
       {actions && <div className="mt-2 flex flex-wrap justify-center gap-2">{actions}</div>}
     </div>
   );
+}
+
+/** Stands in for what is being fetched, or says why it could not be. */
+export function Awaiting({ of: query, className }: { of: Fetching; className?: string }) {
+  if (query.error == null && !query.isPending) return null;
+  return (
+    <div className="p-4">
+      {query.error == null ? (
+        <Skeleton lines={8} className={className} />
+      ) : (
+        <ErrorBox error={query.error} onRetry={() => void query.refetch()} />
+      )}
+    </div>
+  );
+}
+
+interface Fetching {
+  error: unknown;
+  isPending: boolean;
+  refetch: () => Promise<unknown>;
 }
 
 /** The place of what is being fetched; nothing moves when it arrives. */

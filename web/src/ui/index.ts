@@ -6,7 +6,7 @@ export { cx } from "./classes";
 export { CodeBlock, CopyButton } from "./CodeBlock";
 export { Confirm, Dialog, useReturnFocus } from "./Dialog";
 export { ErrorBox } from "./ErrorBox";
-export { Card, EmptyState, KeyValue, Section, Skeleton } from "./Feedback";
+export { Awaiting, Card, EmptyState, KeyValue, Section, Skeleton } from "./Feedback";
 export { Field, Input, SearchInput, Textarea } from "./Field";
 export { Kbd } from "./Kbd";
 export { ContextMenu, Menu, type MenuItem, Popover } from "./Menu";

@@ -19,7 +19,7 @@ from headwater.jobs.activity import ACTIVE, PHASES, QUERY, Activities, Activity,
 from headwater.jobs.service import JobService
 from headwater.model.principal import Identity
 from headwater.model.privilege import Privilege, Securable
-from headwater.model.statement import Statement
+from headwater.model.statement import Dialect, Statement
 from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.api.problems import problem_of
 from headwater.server.parts import Parts
@@ -91,7 +91,7 @@ class StatementDetail(BaseModel):
     activity: ActivityView
     sql: str | None
     text: str
-    dialect: str
+    dialect: Dialect
     schema_name: str | None = Field(alias="schema", serialization_alias="schema")
     update_type: str | None
     client: str
@@ -114,8 +114,8 @@ class Rerun(BaseModel):
     kind: str
 
 
-Phases = Annotated[list[Phase], Query(alias="phase")]
-Kinds = Annotated[list[str], Query(alias="kind", max_length=10)]
+Phases = Annotated[list[Phase], Query(alias="phase", default_factory=list)]
+Kinds = Annotated[list[str], Query(alias="kind", max_length=10, default_factory=list)]
 Text = Annotated[str, Query(alias="q", max_length=500)]
 Everyone = Annotated[bool, Query(alias="all", description="Of everyone; for administrators.")]
 
@@ -125,8 +125,8 @@ def find(
     caller: Caller,
     running: Running,
     request: RequestId,
-    phases: Phases = [],  # noqa: B006
-    kinds: Kinds = [],  # noqa: B006
+    phases: Phases,
+    kinds: Kinds,
     user: str | None = None,
     text: Text = "",
     since_ms: int | None = None,
@@ -159,7 +159,7 @@ def counts(
     caller: Caller,
     running: Running,
     request: RequestId,
-    kinds: Kinds = [],  # noqa: B006
+    kinds: Kinds,
     user: str | None = None,
     text: Text = "",
     since_ms: int | None = None,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from headwater.errors import HeadwaterError, Position, error
 from headwater.model.statement import Dialect, Session, Statement
@@ -81,6 +80,8 @@ class PlanRequest(BaseModel):
 class ScanView(BaseModel):
     """A table that is read, as the caller may know it; no name for one behind a view."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     table: str | None
     through_view: bool
     snapshot: str | None = None
@@ -90,15 +91,22 @@ class ScanView(BaseModel):
     enforcement: str | None = None
 
 
+class PlanNode(BaseModel):
+    """A step of a plan, and those that its rows come from."""
+
+    kind: str
+    label: str
+    detail: str
+    children: list[PlanNode]
+
+
 class PlanView(BaseModel):
     """A plan: as text, as the steps that were written, and the tables with what protects them."""
 
     text: str
     engine: str | None
     output: list[str]
-    nodes: dict[str, Any] | None = Field(
-        None, description="`{kind, label, detail, children}`, the last step on top."
-    )
+    nodes: PlanNode | None = Field(None, description="The last step on top.")
     scans: list[ScanView]
     analyzed: dict[str, float] | None = None
 
@@ -152,7 +160,7 @@ def plan(body: PlanRequest, caller: Caller, running: Running, request: RequestId
         schema=body.schema_name,
         time_zone=body.time_zone,
         properties=body.properties,
-        source="plan",
+        source="studio:plan",
     )
     explain = f"EXPLAIN {'ANALYZE ' if body.analyze else ''}(FORMAT JSON)\n{body.sql}"
     query = running.queries.submit(session, Statement(explain))

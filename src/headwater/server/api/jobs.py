@@ -326,26 +326,60 @@ def show(run_id: str, caller: Caller, running: Running) -> RunView:
     return _view(run, running.jobs)
 
 
+class StageView(BaseModel):
+    """One attempt of a stage; seconds and bytes are sums over its tasks, `seconds` wall time."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    attempt: int
+    name: str
+    state: str
+    tasks: int
+    failed_tasks: int
+    seconds: float
+    run_seconds: float
+    cpu_seconds: float
+    gc_seconds: float
+    median_task_seconds: float
+    longest_task_seconds: float
+    input_bytes: int
+    output_bytes: int
+    shuffle_read_bytes: int
+    shuffle_write_bytes: int
+    memory_spilled_bytes: int
+    disk_spilled_bytes: int
+    failure: str | None
+    skew: float = Field(description="How many times the median task's time the longest took.")
+    skewed: bool
+
+
+class ApplicationView(BaseModel):
+    """What one Spark application's log tells."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    spark: str
+    seconds: float
+    executors: int
+    allocated_vcpu_seconds: float
+    spilled_bytes: int
+    stages: list[StageView]
+
+
 @router.get("/job-runs/{run_id}/spark")
 def spark(
     run_id: str,
     caller: Caller,
     running: Running,
     attempt: Annotated[int, Query(ge=0, description="0: the latest.")] = 0,
-) -> list[dict[str, Any]]:
+) -> list[ApplicationView]:
     """What the run's own Sparks logged: each application's stages with their skew and spill."""
     run = running.jobs.get(caller, run_id)
-    return [
-        {
-            **asdict(found),
-            "spilled_bytes": found.spilled_bytes,
-            "stages": [
-                {**asdict(stage), "skew": stage.skew, "skewed": stage.skewed}
-                for stage in found.stages
-            ],
-        }
-        for found in running.jobs.applications(run, attempt or run.attempt)
-    ]
+    found = running.jobs.applications(run, attempt or run.attempt)
+    return [ApplicationView.model_validate(application) for application in found]
 
 
 @router.post("/job-runs/{run_id}/cancel")

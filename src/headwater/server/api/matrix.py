@@ -118,11 +118,12 @@ def matrix(
     caller: Caller,
     running: Running,
     request: RequestId,
+    principals: Annotated[
+        list[str],
+        Query(alias="principal", description="These only.", max_length=60, default_factory=list),
+    ],
     schema: Annotated[str | None, Query(description="Look into this schema.")] = None,
     search: Annotated[str, Query(max_length=200)] = "",
-    principals: Annotated[
-        list[str], Query(alias="principal", description="These only.", max_length=60)
-    ] = [],  # noqa: B006
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> MatrixView:

@@ -16,7 +16,7 @@ from headwater.client.values import json_value, python_values
 from headwater.errors import ErrorCode, error
 from headwater.query.stored import MOST_ROWS, Window, cut_texts
 from headwater.server.api.context import Caller, Running
-from headwater.server.api.statements import ARROW_STREAM, owned
+from headwater.server.api.statements import ARROW_STREAM, ResultColumn, owned, result_columns
 from headwater.server.api.waiting import wait_until
 from headwater.server.download import FileKind, disposition, file_parts
 from headwater.sql.arrange import Arrangement, Comparison, Condition, parse_sort
@@ -39,9 +39,10 @@ _TESTS = TypeAdapter(list[Test])
 Sort = Annotated[
     str, Query(max_length=400, description="Columns by position: `2:desc,0`. NULL comes last.")
 ]
-Filter = Annotated[
+Conditions = Annotated[
     str,
     Query(
+        alias="filter",
         max_length=100_000,
         description='A JSON list of `{"column": 2, "op": "contains", "value": "x"}`; all hold.',
     ),
@@ -51,7 +52,7 @@ Filter = Annotated[
 class RowsPage(BaseModel):
     """A window: `total` counts the view's rows so far, all of them once it is `final`."""
 
-    columns: list[dict[str, str]]
+    columns: list[ResultColumn]
     rows: list[list[Any]]
     offset: int
     total: int
@@ -76,7 +77,7 @@ async def rows(
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 500,
     sort: Sort = "",
-    filter: Filter = "",  # noqa: A002  the name in the URL
+    conditions: Conditions = "",
     cut: Annotated[int | None, Query(ge=1, description="Longest text in characters.")] = None,
     form: Annotated[Literal["json", "arrow"], Query(alias="format")] = "arrow",
     wait: Annotated[float, Query(ge=0, le=_LONGEST_WAIT)] = _LONGEST_WAIT,
@@ -87,7 +88,7 @@ async def rows(
     that may still grow. Heavy rows come fewer than asked: go on after those that came.
     """
     query = await run_in_threadpool(owned, running, caller, statement_id)
-    view = _arrangement(sort, filter)
+    view = _arrangement(sort, conditions)
 
     def there() -> bool:
         results = query.results
@@ -118,11 +119,11 @@ def cell(
     row: Annotated[int, Query(ge=0)],
     column: Annotated[int, Query(ge=0)],
     sort: Sort = "",
-    filter: Filter = "",  # noqa: A002
+    conditions: Conditions = "",
 ) -> Cell:
     """One value in full, for those that `rows` cut."""
     query = owned(running, caller, statement_id)
-    table = running.results.window(query, _arrangement(sort, filter), row, 1).table
+    table = running.results.window(query, _arrangement(sort, conditions), row, 1).table
     if table.num_rows == 0 or column >= table.num_columns:
         raise error(ErrorCode.INVALID_ARGUMENT, "the result has no such cell")
     return Cell(value=json_value(python_values(table.column(column))[0]))
@@ -140,7 +141,7 @@ def download(
     kind: Annotated[FileKind, Query(alias="format")] = FileKind.CSV,
     name: Annotated[str, Query(max_length=500)] = "",
     sort: Sort = "",
-    filter: Filter = "",  # noqa: A002
+    conditions: Conditions = "",
     formulas: Annotated[
         Literal["guard", "keep"],
         Query(description="CSV: whether texts that spreadsheets would run get a ' in front."),
@@ -154,7 +155,7 @@ def download(
             "the statement still runs",
             hint="download its result once it has ended",
         )
-    batches = running.results.batches(query, _arrangement(sort, filter))
+    batches = running.results.batches(query, _arrangement(sort, conditions))
     schema = query.schema or pa.schema([])
     parts = file_parts(kind, schema, batches, guard_formulas=formulas == "guard")
     # The first part now: what is wrong with the request is an answer, not a broken file.
@@ -185,7 +186,7 @@ def _arrangement(sort: str, conditions: str) -> Arrangement:
 def _page(window: Window) -> RowsPage:
     columns = [python_values(column) for column in window.table.columns]
     return RowsPage(
-        columns=[{"name": field.name, "type": str(field.type)} for field in window.table.schema],
+        columns=result_columns(window.table.schema),
         rows=[[json_value(value) for value in row] for row in zip(*columns, strict=True)],
         offset=window.offset,
         total=window.total,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headwater.errors import ErrorCode, error
 from headwater.model.statement import Dialect
@@ -56,6 +56,8 @@ class SavedQueryBody(BaseModel):
 
 class SavedQueryView(SavedQueryBody):
     """A saved query; `mine` says whether the caller may change it."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     id: str
     owner: str

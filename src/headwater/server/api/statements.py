@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from headwater.client.values import json_value, python_values
 from headwater.errors import ErrorCode, error
 from headwater.model.principal import Identity
 from headwater.model.privilege import Privilege, Securable
-from headwater.model.statement import Dialect, QueryState, Session, Statement
+from headwater.model.statement import Dialect, QueryState, QueryStats, Session, Statement
 from headwater.query.query import Query as RunningQuery
 from headwater.query.stored import expired
 from headwater.server.api.acting import acting
@@ -56,8 +56,17 @@ class Submission(BaseModel):
     )
 
 
+class ResultColumn(BaseModel):
+    """A column of a result; `type` is Arrow's."""
+
+    name: str
+    type: str
+
+
 class StatementView(BaseModel):
     """A statement's state; `stats` counts seconds, bytes and rows."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     id: str
     state: QueryState
@@ -66,10 +75,8 @@ class StatementView(BaseModel):
     error: Problem | None = None
     update_type: str | None = None
     update_count: int | None = None
-    columns: list[dict[str, str]] | None = Field(
-        None, description="Name and Arrow type of each column, once known."
-    )
-    stats: dict[str, float | int | None] = Field(default_factory=dict)
+    columns: list[ResultColumn] | None = Field(None, description="Once they are known.")
+    stats: QueryStats
     session_changes: dict[str, Any] = Field(default_factory=dict)
     result_rows: int = Field(0, description="Rows that can be read so far.")
 
@@ -77,9 +84,42 @@ class StatementView(BaseModel):
 class Page(BaseModel):
     """Some rows of a result; `next` is the page to ask for then, None after the last."""
 
-    columns: list[dict[str, str]]
+    columns: list[ResultColumn]
     rows: list[list[Any]]
     next: int | None
+
+
+class StatementEntry(BaseModel):
+    """A statement of the history; times in Unix milliseconds, sizes in bytes."""
+
+    id: str
+    state: QueryState
+    principal_id: str
+    principal_name: str
+    impersonator_id: str | None = Field(description="Who ran it in the principal's name.")
+    impersonator_name: str | None
+    role: str | None
+    session_id: str
+    client: str
+    source: str
+    dialect: Dialect
+    schema_name: str | None
+    text: str = Field(description="Without its literals.")
+    sql: str | None = Field(description="As it was written, while the server holds it, to its own.")
+    update_type: str | None
+    engine: str | None
+    error_code: str | None
+    error_message: str | None
+    decisions: list[Any] = Field(description="Ids of the audited decisions.")
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    cpu_seconds: float
+    peak_memory_bytes: int
+    scanned_bytes: int
+    scanned_rows: int
+    result_rows: int
+    result_bytes: int
 
 
 @router.post("/statements", status_code=202)
@@ -112,7 +152,7 @@ def history(
         str | None,
         Query(max_length=200, description="Another user, or * for all; needs MANAGE GRANTS."),
     ] = None,
-) -> list[dict[str, Any]]:
+) -> list[StatementEntry]:
     """Statements, latest first, with what they cost; the caller's own unless it may see others'.
 
     `text` comes without literals; `sql` is there while the server still holds the statement.
@@ -133,7 +173,9 @@ def history(
         source=source,
         limit=limit,
     )
-    return [dict(entry.values) | _live(running, caller, entry["id"]) for entry in entries]
+    return [
+        StatementEntry(**entry.values | _live(running, caller, entry["id"])) for entry in entries
+    ]
 
 
 @router.get("/statements/{statement_id}")
@@ -233,16 +275,19 @@ def _view(query: RunningQuery) -> StatementView:
         update_type=query.update_type,
         update_count=query.update_count,
         columns=_columns(query),
-        stats=asdict(query.stats()),
+        stats=query.stats(),
         session_changes=asdict(query.session_changes),
         result_rows=query.stats().result_rows,
     )
 
 
-def _columns(query: RunningQuery) -> list[dict[str, str]] | None:
-    if query.schema is None:
-        return None
-    return [{"name": field.name, "type": str(field.type)} for field in query.schema]
+def _columns(query: RunningQuery) -> list[ResultColumn] | None:
+    return None if query.schema is None else result_columns(query.schema)
+
+
+def result_columns(schema: pa.Schema) -> list[ResultColumn]:
+    """The columns of a result as the API tells them."""
+    return [ResultColumn(name=field.name, type=str(field.type)) for field in schema]
 
 
 class _Sink:

@@ -3,7 +3,9 @@ import { Link } from "@tanstack/react-router";
 import { History } from "lucide-react";
 import type { ReactNode } from "react";
 
+import type { Got } from "@/api/client";
 import { api } from "@/api/client";
+import { go } from "@/shell/navigation";
 import { openQuery } from "@/shell/openQuery";
 import { Card, EmptyState, ErrorBox, Skeleton, StateBadge } from "@/ui";
 import { ago, dateTime, duration } from "@/ui/format";
@@ -17,10 +19,14 @@ interface Item {
   open: () => void;
 }
 
+const SHOWN = 8;
+const KINDS = ["sql", "python", "pyspark", "jar"];
+
 /** What one ran last: own statements and runs, the same statement once. */
 export function Recent(): ReactNode {
   const statements = useQuery({ queryKey: ["home", "recent", "statements"], queryFn: ({ signal }) => api.get("/api/v1/statements", { query: { limit: 60 }, signal }), refetchOnMount: "always" });
-  const rows = items((statements.data ?? []) as Record<string, unknown>[]).slice(0, 8);
+  const runs = useQuery({ queryKey: ["home", "recent", "runs"], queryFn: ({ signal }) => api.get("/api/v1/runs", { query: { kind: KINDS, limit: SHOWN }, signal }), refetchOnMount: "always" });
+  const rows = [...ofStatements(statements.data ?? []), ...ofRuns(runs.data?.rows ?? [])].sort((one, other) => other.at - one.at).slice(0, SHOWN);
   return (
     <Card title="What you did last" actions={<Link to="/runs" className="text-accent text-sm hover:underline">all runs</Link>}>
       {statements.error ? <div className="p-3"><ErrorBox error={statements.error} onRetry={() => void statements.refetch()} /></div> : statements.isPending ? <div className="p-3"><Skeleton lines={5} /></div> : rows.length === 0 ? (
@@ -43,21 +49,32 @@ export function Recent(): ReactNode {
   );
 }
 
-function items(history: readonly Record<string, unknown>[]): Item[] {
+function ofRuns(runs: Got<"/api/v1/runs">["rows"]): Item[] {
+  return runs.map((run) => ({
+    id: run.id,
+    title: run.title,
+    state: run.state,
+    at: run.created_ms,
+    took: run.finished_ms === null ? null : run.finished_ms - run.created_ms,
+    open: () => go(`/runs/${encodeURIComponent(run.id)}`),
+  }));
+}
+
+function ofStatements(history: Got<"/api/v1/statements">): Item[] {
   const seen = new Set<string>();
   return history.flatMap((row) => {
     // The exact text while the server has it; else the one without its literals.
-    const text = String(row.sql ?? row.text ?? "");
-    if (!text || seen.has(text) || String(row.source ?? "").startsWith("studio:") || row.source === "samples") return [];
+    const text = row.sql ?? row.text;
+    if (!text || seen.has(text) || row.source.startsWith("studio:") || row.source === "samples") return [];
     seen.add(text);
-    const [from, to] = [Number(row.created_ms), row.finished_ms == null ? null : Number(row.finished_ms)];
+    const [from, to] = [row.created_ms, row.finished_ms];
     return [{
-      id: String(row.id),
+      id: row.id,
       title: text,
-      state: String(row.state),
+      state: row.state,
       at: from,
       took: to === null ? null : to - from,
-      open: () => openQuery({ sql: text, dialect: typeof row.dialect === "string" ? row.dialect : undefined, schema: typeof row.schema_name === "string" ? row.schema_name : undefined }),
+      open: () => openQuery({ sql: text, dialect: row.dialect, schema: row.schema_name ?? undefined }),
     }];
   });
 }

@@ -13,6 +13,7 @@ import { useEffect, useImperativeHandle, useRef } from "react";
 import { isAbort } from "@/api/errors";
 import { nonce } from "@/ui/nonce";
 
+import type { Dialect } from "./calls";
 import { calls } from "./calls";
 import { colours, theme } from "./editorTheme";
 
@@ -40,7 +41,7 @@ export interface EditorHandle {
 export interface EditorProps {
   tab: string;
   sql: string;
-  dialect: string;
+  dialect: Dialect;
   schema: string | null;
   role: string | null;
   marked: Marked | null;
@@ -51,7 +52,7 @@ export interface EditorProps {
 
 const SPARK = SQLDialect.define({ identifierQuotes: "`", doubleQuotedStrings: true, backslashEscapes: true, types: `${typesOf(StandardSQL)} string bigint tinyint` });
 const TRINO = SQLDialect.define({ types: `${typesOf(StandardSQL)} varbinary bigint tinyint json row map uuid` });
-const DIALECTS: Record<string, SQLDialect> = { trino: TRINO, spark: SPARK, duckdb: PostgreSQL };
+const DIALECTS: Record<Dialect, SQLDialect> = { trino: TRINO, spark: SPARK, duckdb: PostgreSQL };
 const TYPED_MS = 250;
 
 function typesOf(dialect: SQLDialect): string {
@@ -102,7 +103,7 @@ export function Editor(props: EditorProps) {
         search({ top: true }),
         autocompletion({ override: [(context) => complete(context, now.current)], icons: false, maxRenderedOptions: 60 }),
         keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
-        language.of(sqlLanguage({ dialect: DIALECTS[now.current.dialect] ?? TRINO })),
+        language.of(sqlLanguage({ dialect: DIALECTS[now.current.dialect] })),
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": "SQL", spellcheck: "false", "data-testid": "sql-editor" }),
         placeholder("SELECT …   (Ctrl+Enter runs, Ctrl+Space completes)"),
@@ -150,7 +151,7 @@ export function Editor(props: EditorProps) {
   }, [sql, tab]);
 
   useEffect(() => {
-    view.current?.dispatch({ effects: language.reconfigure(sqlLanguage({ dialect: DIALECTS[dialect] ?? TRINO })) });
+    view.current?.dispatch({ effects: language.reconfigure(sqlLanguage({ dialect: DIALECTS[dialect] })) });
   }, [dialect, tab, language]);
 
   useEffect(() => {

@@ -12,7 +12,7 @@ import { useUrl } from "@/shell/url";
 import { Button, IconButton, Select, Split, toast, toastError } from "@/ui";
 
 import type { HistoryRow, SavedQuery, Submission } from "./calls";
-import { calls } from "./calls";
+import { calls, DIALECTS, dialectOf } from "./calls";
 import type { EditorHandle, Marked } from "./Editor";
 import { Editor } from "./Editor";
 import { type Panel, positionOf, Results } from "./Results";
@@ -22,11 +22,6 @@ import { Side, type SidePanel } from "./Side";
 import { type QueryTab, savedPart, tabsOf, unsaved, useTabs } from "./tabs";
 import { TabStrip } from "./TabStrip";
 
-const DIALECTS = [
-  { value: "trino", label: "Trino SQL" },
-  { value: "spark", label: "Spark SQL" },
-  { value: "duckdb", label: "DuckDB SQL" },
-];
 const TEXTS_KEPT = 100;
 
 interface Search {
@@ -81,7 +76,7 @@ export function QueryPage() {
   }, [openTab]);
   useEffect(() => {
     if (search.sql === undefined) return;
-    const made = tabs.open({ sql: search.sql, schema: search.schema ?? null, dialect: search.dialect ?? "trino" });
+    const made = tabs.open({ sql: search.sql, schema: search.schema ?? null, dialect: dialectOf(search.dialect) });
     setSearch({ tab: made.id, sql: undefined, schema: undefined, dialect: undefined });
   }, [search.sql, search.schema, search.dialect, tabs, setSearch]);
   useEffect(() => {
@@ -304,7 +299,7 @@ function Toolbar(props: {
   if (tab.schema && !names.includes(tab.schema)) names.push(tab.schema);
   return (
     <div className="flex h-9 shrink-0 items-center gap-2 border-b px-3">
-      <Select size="sm" className="w-28" label="Dialect" value={tab.dialect} options={DIALECTS} onChange={(dialect) => onChange({ dialect })} />
+      <Select size="sm" className="w-28" label="Dialect" value={tab.dialect} options={DIALECTS} onChange={(dialect) => onChange({ dialect: dialectOf(dialect) })} />
       <Select
         size="sm"
         className="w-44"

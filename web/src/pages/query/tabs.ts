@@ -6,13 +6,13 @@ import type { ChartSpec } from "@/chart";
 import { getStored, setStored } from "@/shell/stored";
 import { toast } from "@/ui";
 
-import type { SavedQuery } from "./calls";
+import type { Dialect, SavedQuery } from "./calls";
 
 export interface QueryTab {
   id: string;
   title: string;
   sql: string;
-  dialect: string;
+  dialect: Dialect;
   schema: string | null;
   role: string | null;
   /** The saved query that this is, and what was last read of it. */
@@ -155,7 +155,8 @@ export function savedPart(query: SavedQuery): Partial<QueryTab> {
     sql: query.sql,
     dialect: query.dialect,
     schema: query.schema,
-    chart: query.chart,
+    // The server keeps whatever a page of ours wrote there.
+    chart: query.chart as ChartSpec | null,
     saved: { id: query.id, version: query.version, name: query.name, sql: query.sql, share: query.share, description: query.description },
   };
 }

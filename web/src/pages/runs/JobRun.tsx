@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api, type Got } from "@/api/client";
 import { Page } from "@/shell/Page";
 import { useUrl } from "@/shell/url";
-import { Badge, Card, CodeBlock, ErrorBox, KeyValue, Select, Skeleton, Table, Tabs } from "@/ui";
+import { Awaiting, Badge, Card, CodeBlock, ErrorBox, KeyValue, Select, Table, Tabs } from "@/ui";
 import { bytes, count, dateTime, duration } from "@/ui/format";
 
 import { AgainButton, CancelButton } from "./actions";
@@ -42,16 +42,7 @@ export function JobRun({ id }: { id: string }) {
       scroll={false}
       actions={run && (ended ? <AgainButton id={id} /> : <CancelButton id={id} />)}
     >
-      {found.error && (
-        <div className="p-4">
-          <ErrorBox error={found.error} onRetry={() => void found.refetch()} />
-        </div>
-      )}
-      {found.isPending && (
-        <div className="p-4">
-          <Skeleton lines={8} />
-        </div>
-      )}
+      <Awaiting of={found} />
       {run && (
         <Tabs
           fill

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef } from "react";
 
 import { Page } from "@/shell/Page";
 import { useUrl } from "@/shell/url";
-import { Badge, Button, cx, EmptyState, ErrorBox, SearchInput, Select, Skeleton, Switch } from "@/ui";
+import { Awaiting, Badge, Button, cx, EmptyState, SearchInput, Select, Switch } from "@/ui";
 import { ago, bytes, count, dateTime, duration } from "@/ui/format";
 
 import { type Activity, type Filters, isActive, PHASES, SINCE, took, useCounts, useNow, useRuns, useSettled } from "./model";
@@ -86,16 +86,7 @@ export function RunsPage() {
           </Button>
         </p>
       )}
-      {found.error && (
-        <div className="p-4">
-          <ErrorBox error={found.error} onRetry={() => void found.refetch()} />
-        </div>
-      )}
-      {found.isPending && (
-        <div className="p-4">
-          <Skeleton lines={8} className="h-6" />
-        </div>
-      )}
+      <Awaiting of={found} className="h-6" />
       {found.data && rows.length === 0 && (
         <EmptyState
           icon={Icon}

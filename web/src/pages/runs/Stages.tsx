@@ -1,47 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
 import { Layers } from "lucide-react";
 
+import type { Got } from "@/api/client";
 import { api } from "@/api/client";
+import type { TableColumn } from "@/ui";
 import { Badge, Card, EmptyState, ErrorBox, Skeleton, Table } from "@/ui";
 import { bytes, duration } from "@/ui/format";
 
-interface Stage {
-  id: number;
-  attempt: number;
-  name: string;
-  state: string;
-  tasks: number;
-  failed_tasks: number;
-  seconds: number;
-  cpu_seconds: number;
-  input_bytes: number;
-  output_bytes: number;
-  shuffle_read_bytes: number;
-  shuffle_write_bytes: number;
-  disk_spilled_bytes: number;
-  skew: number;
-  skewed: boolean;
-  failure: string | null;
-}
-interface Application {
-  id: string;
-  name: string;
-  spark: string;
-  seconds: number;
-  executors: number;
-  stages: Stage[];
-}
+type Stage = Got<"/api/v1/job-runs/{run_id}/spark">[number]["stages"][number];
 
 /** What the run's own Sparks logged: stages with their skew and spill. */
 export function Stages({ runId, attempt, live }: { runId: string; attempt: number; live: boolean }) {
   const found = useQuery({
     queryKey: ["runs", "stages", runId, attempt],
-    queryFn: async ({ signal }) =>
-      (await api.get("/api/v1/job-runs/{run_id}/spark", {
-        path: { run_id: runId },
-        query: { attempt },
-        signal,
-      })) as unknown as Application[],
+    queryFn: ({ signal }) =>
+      api.get("/api/v1/job-runs/{run_id}/spark", { path: { run_id: runId }, query: { attempt }, signal }),
     refetchInterval: live ? 3000 : false,
   });
   if (found.error) return <ErrorBox error={found.error} />;
@@ -109,22 +82,8 @@ export function Stages({ runId, attempt, live }: { runId: string; attempt: numbe
             cell: (stage) =>
               stage.skewed ? <Badge tone="warn">×{stage.skew.toFixed(1)}</Badge> : `×${stage.skew.toFixed(1)}`,
           },
-          {
-            key: "in",
-            header: "Read",
-            width: "5.5rem",
-            align: "right",
-            sort: (stage) => stage.input_bytes + stage.shuffle_read_bytes,
-            cell: (stage) => bytes(stage.input_bytes + stage.shuffle_read_bytes),
-          },
-          {
-            key: "out",
-            header: "Written",
-            width: "5.5rem",
-            align: "right",
-            sort: (stage) => stage.output_bytes + stage.shuffle_write_bytes,
-            cell: (stage) => bytes(stage.output_bytes + stage.shuffle_write_bytes),
-          },
+          size("in", "Read", (stage) => stage.input_bytes + stage.shuffle_read_bytes),
+          size("out", "Written", (stage) => stage.output_bytes + stage.shuffle_write_bytes),
           {
             key: "spill",
             header: "Spilled",
@@ -137,4 +96,9 @@ export function Stages({ runId, attempt, live }: { runId: string; attempt: numbe
       />
     </Card>
   ));
+}
+
+/** A column of sizes in bytes. */
+function size(key: string, header: string, of: (stage: Stage) => number): TableColumn<Stage> {
+  return { key, header, width: "5.5rem", align: "right", sort: of, cell: (stage) => bytes(of(stage)) };
 }

@@ -5,9 +5,7 @@ import { api, type Got } from "@/api/client";
 import { openQuery } from "@/shell/openQuery";
 import { Page } from "@/shell/Page";
 import { useUrl } from "@/shell/url";
-import {
-  Badge, Button, Card, CodeBlock, EmptyState, ErrorBox, KeyValue, Skeleton, Table, Tabs,
-} from "@/ui";
+import { Awaiting, Badge, Button, Card, CodeBlock, EmptyState, ErrorBox, KeyValue, Table, Tabs } from "@/ui";
 import { bytes, count, dateTime, duration } from "@/ui/format";
 
 import { AgainButton, CancelButton } from "./actions";
@@ -50,16 +48,7 @@ export function StatementRun({ id }: { id: string }) {
         )
       }
     >
-      {found.error && (
-        <div className="p-4">
-          <ErrorBox error={found.error} onRetry={() => void found.refetch()} />
-        </div>
-      )}
-      {found.isPending && (
-        <div className="p-4">
-          <Skeleton lines={8} />
-        </div>
-      )}
+      <Awaiting of={found} />
       {detail && (
         <Tabs
           fill
