@@ -7,7 +7,7 @@ UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg \
-	test-releases pyspark-tests bench docs screenshots clean
+	test-releases pyspark-tests bench bench-studio docs screenshots clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ bench: $(VENV)/.dev  ## Runs the benchmarks at scale 1 and writes benchmarks/res
 
 docs: $(VENV)/.dev  ## Draws docs/architecture.svg from the import graph and the generated reference pages.
 	$(BIN)/python tools/architecture.py
+
+bench-studio: $(VENV)/.dev $(VENV)/.web  ## Times the studio in headless Chromium and writes benchmarks/results/studio.*.
+	$(BIN)/python tools/studio_timing.py
 
 screenshots: $(VENV)/.dev $(VENV)/.web  ## Takes the pictures of the studio for the README and the docs, light and dark.
 	$(BIN)/python tools/screenshots.py

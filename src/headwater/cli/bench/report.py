@@ -48,7 +48,8 @@ def markdown(result: dict[str, Any]) -> str:
             f"Headwater {machine['headwater']}, {machine['date']}, {machine['cores']} cores "
             f"({machine['processor']}), {machine['memory_gib']} GiB; load average at the start "
             f"{machine['load_average_at_start'][0]}. Medians of {result['runs']} runs after one "
-            f"warm-up; both sides in turn in one run. Made by `{result['command']}`."
+            f"warm-up{'' if result.get('alone') else '; both sides in turn in one run'}. "
+            f"Made by `{result['command']}`."
         ),
         "",
         "| bar | limit | seen | |",
