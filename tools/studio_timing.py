@@ -1,4 +1,4 @@
-"""Times the studio in headless Chromium on a throw-away server, and writes benchmarks/results/studio.*.
+"""Times the studio in headless Chromium on a throw-away server; see benchmarks/results/studio.md.
 
     make bench-studio
 
@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from screenshots import FLAGS, sample_lake
-
 from headwater.cli.bench import report
+from screenshots import FLAGS, sample_lake
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

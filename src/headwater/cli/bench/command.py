@@ -123,7 +123,7 @@ def _tpch(scale: float, runs: int) -> dict[str, Any]:
 
 
 def _spark(suite: SparkSuite, scale: float, runs: int) -> dict[str, Any]:
-    title = {"tpch": "TPC-H", "tpcds": "TPC-DS", "writes": "Iceberg writes"}.get(suite, "latency")
+    title = {"tpch": "TPC-H", "tpcds": "TPC-DS", "writes": "writes"}.get(suite, "latency")
     result: dict[str, Any] = {
         "name": f"spark-{suite}" + ("" if suite is SparkSuite.LATENCY else f"-{scale:g}"),
         "title": f"PySpark on Headwater against open-source Spark: {title}, scale {scale:g}",

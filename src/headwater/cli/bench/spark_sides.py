@@ -62,14 +62,20 @@ class SparkSide:
     ) -> None:
         self.close()
 
-    def run(self, sql: str, *, rows: bool = False, frame: int = 0) -> tuple[dict[str, Any], float]:
+    def run(
+        self, sql: str, *, rows: bool = False, frame: int = 0, parquet: Path | None = None
+    ) -> tuple[dict[str, Any], float]:
         """The program's answer to one statement, and the CPU seconds both processes used for it.
 
         `seconds` is the client's wall time from the text to the whole result as Arrow. With
-        `frame`, a data frame of that many rows takes the text's place.
+        `frame`, a data frame of that many rows takes the text's place; with `parquet`, the result
+        is written to that folder.
         """
         before = self.cpu_seconds()
-        answer = self._ask({"sql": sql, "rows": rows, "frame": frame})
+        request: dict[str, Any] = {"sql": sql, "rows": rows, "frame": frame}
+        if parquet is not None:
+            request["parquet"] = str(parquet)
+        answer = self._ask(request)
         return answer, self.cpu_seconds() - before
 
     def cpu_seconds(self) -> float:

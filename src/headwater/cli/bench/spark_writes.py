@@ -1,14 +1,17 @@
-"""Iceberg writes: PySpark on Headwater against open-source Spark."""
+"""Iceberg and Parquet writes: PySpark on Headwater against open-source Spark."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from headwater.cli.bench.lake import Server, load_tpch
 from headwater.cli.bench.spark import Sides, difference, row, summary
 from headwater.cli.bench.spark_sides import SparkSide
 from headwater.errors import ErrorCode, error
+from headwater.governance.bootstrap import ADMIN_USER
 
 _CTAS = "CREATE TABLE {table} USING iceberg AS SELECT * FROM tpch.lineitem"
 _PARTITIONED = """
@@ -29,13 +32,23 @@ WHEN NOT MATCHED THEN INSERT (o_orderkey, o_custkey, o_orderstatus, o_totalprice
 VALUES (s.k, s.o_custkey, s.o_orderstatus, s.o_totalprice, s.o_orderdate, s.o_orderpriority,
   s.o_clerk, s.o_shippriority, s.o_comment)
 """
-WRITES = {"CTAS": (_CTAS,), "partitioned INSERT": (_PARTITIONED, _INSERT), "MERGE": (_COPY, _MERGE)}
+WRITES = {
+    "CTAS": (_CTAS,),
+    "partitioned INSERT": (_PARTITIONED, _INSERT),
+    "MERGE": (_COPY, _MERGE),
+    "Parquet files": ("SELECT * FROM tpch.lineitem",),
+}
 """What is written, by name; the last statement is timed, those before it prepare."""
 
+_FILES = "Parquet files"
+"""Written by `df.write.parquet` into a folder that the user was granted."""
+
+_LINEITEM = "SELECT count(*), sum(l_extendedprice), count(DISTINCT l_orderkey) FROM {table}"
 _CHECKS = {
-    "CTAS": "SELECT count(*), sum(l_extendedprice), count(DISTINCT l_orderkey) FROM {table}",
+    "CTAS": _LINEITEM,
     "partitioned INSERT": "SELECT year(l_shipdate), count(*), sum(l_tax) FROM {table} GROUP BY 1",
     "MERGE": "SELECT count(*), sum(o_totalprice), max(o_orderkey) FROM {table}",
+    _FILES: _LINEITEM,
 }
 
 
@@ -46,16 +59,23 @@ def writes(
     progress("loading")
     load_tpch(server, scale)
     server.command("sql", "CREATE SCHEMA bench")
+    folder = server.home.parent / "files"
+    folder.mkdir()
+    server.command(
+        "sql", f"GRANT READ FILES, WRITE FILES ON LOCATION '{folder}' TO USER {ADMIN_USER}"
+    )
     rows: dict[str, Any] = {}
     with Sides(server) as sides:
         for name, statements in WRITES.items():
             progress(name)
-            rows[name] = _write(sides, name, statements, runs)
+            rows[name] = _write(sides, name, statements, runs, folder)
         memory = sides.peak_memory()
     return summary(rows) | {"peak_memory_mib": memory}
 
 
-def _write(sides: Sides, name: str, statements: tuple[str, ...], runs: int) -> dict[str, Any]:
+def _write(
+    sides: Sides, name: str, statements: tuple[str, ...], runs: int, folder: Path
+) -> dict[str, Any]:
     walls: dict[str, list[float]] = {"ours": [], "spark": []}
     cpus: dict[str, list[float]] = {"ours": [], "spark": []}
     differs: str | None = None
@@ -63,10 +83,13 @@ def _write(sides: Sides, name: str, statements: tuple[str, ...], runs: int) -> d
         answers = {}
         order = [("ours", sides.ours, sides.spark), ("spark", sides.spark, sides.ours)]
         for key, side, reader in order if run % 2 else order[::-1]:
-            table = f"bench.{key}_{run}"
+            table, files = f"bench.{key}_{run}", None
+            if name == _FILES:
+                files = folder / f"{key}_{run}"
+                table = f"parquet.`{files}`"
             for preparing in statements[:-1]:
                 _must(side, preparing.format(table=table))
-            answer, cpu = side.run(statements[-1].format(table=table))
+            answer, cpu = side.run(statements[-1].format(table=table), parquet=files)
             if "error" not in answer:
                 # read by the other engine: what one writes, the other must understand
                 check, _ = reader.run(_CHECKS[name].format(table=table), rows=True)
@@ -74,7 +97,10 @@ def _write(sides: Sides, name: str, statements: tuple[str, ...], runs: int) -> d
                     walls[key].append(answer["seconds"])
                     cpus[key].append(cpu)
                 answer = check
-                _must(side, f"DROP TABLE {table}")
+                if files is None:
+                    _must(side, f"DROP TABLE {table}")
+                else:
+                    shutil.rmtree(files)
             answers[key] = answer
         differs = differs or difference(answers["ours"], answers["spark"], types=False)
     return row(walls, cpus, differs)
