@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -72,8 +72,14 @@ class Engine(Protocol):
 
     name: str
 
-    def execute(self, plan: GovernedPlan) -> ResultStream:
-        """Starts a plan; returns when its schema is known, or raises HeadwaterError."""
+    def execute(
+        self, plan: GovernedPlan, meanwhile: Callable[[], None] | None = None
+    ) -> ResultStream:
+        """Starts a plan; returns when its schema is known, or raises HeadwaterError.
+
+        `meanwhile` is called once the plan is under way, and nothing of its result is handed out
+        before it has returned; what it raises ends the plan.
+        """
         ...
 
     def cancel(self, statement_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from headwater.errors import ErrorCode, HeadwaterError
+from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.statement import QueryState, Session, Statement
 from platform_fixture import Platform, running_platform
 
@@ -149,3 +149,22 @@ def test_a_statement_leaves_its_books_in_order(platform: Platform, session: Sess
     assert entry is not None
     assert entry["decisions"] == [e.facts["id"] for e in events if e.facts["kind"] == "decision"]
     assert platform.audit.verify().problem is None
+
+
+def test_without_a_decision_on_disk_no_row_is_handed_out(
+    platform: Platform, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.run(session, "CREATE TABLE unaudited AS SELECT 1 AS n")
+
+    def full(*_args: object) -> None:
+        raise error(ErrorCode.DISK_FULL, "the metastore cannot be written: the disk is full")
+
+    for sql in ("SELECT n FROM unaudited", "INSERT INTO unaudited VALUES (2)"):
+        with monkeypatch.context() as patched:
+            patched.setattr(platform.audit, "_append", full)
+            query = platform.queries.submit(session, Statement(sql))
+            query.finish(60)
+        assert query.error is not None
+        assert query.error.code is ErrorCode.DISK_FULL
+        assert query.pages_ready == 0
+    assert platform.rows(session, "SELECT n FROM unaudited") == [(1,)]

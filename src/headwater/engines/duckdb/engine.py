@@ -148,8 +148,13 @@ class DuckDBEngine:
             ),
         )
 
-    def execute(self, plan: GovernedPlan) -> DuckDBResult:
-        """Starts a plan; returns when its schema is known, or raises HeadwaterError."""
+    def execute(
+        self, plan: GovernedPlan, meanwhile: Callable[[], None] | None = None
+    ) -> DuckDBResult:
+        """Starts a plan, then calls `meanwhile`; returns when its schema is known.
+
+        Raises HeadwaterError, or what `meanwhile` raised.
+        """
         limits, defaults = plan.limits, self._settings.limits
         run = _Run(
             plan,
@@ -170,6 +175,8 @@ class DuckDBEngine:
         run.worker = worker
         try:
             self._send(run, worker)
+            if meanwhile is not None:
+                meanwhile()
             return DuckDBResult(run)
         except ProtocolError as failure:
             raise run.broken(failure) from failure

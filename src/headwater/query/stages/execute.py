@@ -1,4 +1,4 @@
-"""Stage 7: writes the audit rows, then runs the plan or the task; rows go to the spool."""
+"""Stage 7: runs the plan or the task; rows go to the spool once the audit rows are on disk."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ _PAGE_ROWS = 50_000
 
 
 def execute(work: Work) -> Work:
-    """Runs the statement; nothing of it ran before its decisions were on disk."""
-    work.request.seal()
+    """Runs the statement: nothing changes, and nobody gets a row, before its decisions are on disk.
+
+    An engine that only reads begins while they are written.
+    """
+    if work.plan is None or work.writing is not None:
+        work.request.seal()
     work.query.check()
     work.query.advance(QueryState.RUNNING)
     if work.plan is not None:
@@ -48,7 +52,7 @@ def _run_plan(work: Work) -> None:
         laid = work.writing.prepare()
         plan = replace(plan, writes=tuple(replace(write, groundwork=laid) for write in plan.writes))
     query.on_stop(lambda: engine.cancel(plan.statement_id))
-    stream = engine.execute(plan)
+    stream = engine.execute(plan, meanwhile=work.request.seal)
     try:
         query.measure(stream.stats, private=plan.governed)
         if work.writing is not None:
