@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headwater.catalog.catalog import Catalog
@@ -137,9 +138,10 @@ class Browser:
         everything = {info.namespace for info in self._catalog.all_namespaces()}
         found = {n for n in everything if self._privileged(state, subject, n)}
         if found != everything:
+            sees = self._sight(state, subject)
             for entry in self._catalog.all_entries():
                 namespace = entry.identifier.namespace
-                if namespace not in found and self._sees(state, subject, entry):
+                if namespace not in found and sees(entry):
                     found.add(namespace)
         outer = {namespace[:depth] for namespace in found for depth in range(1, len(namespace))}
         return frozenset(found | outer)
@@ -147,15 +149,37 @@ class Browser:
     def _sees(self, state: State, subject: Subject, entry: TableEntry) -> bool:
         return rights(state, subject, self._paths.object(entry, state.epoch)).visible
 
+    def _sight(self, state: State, subject: Subject) -> Callable[[TableEntry], bool]:
+        """`_sees` for many entries.
+
+        Those without grants or denies of their own differ by namespace, kind and owner alone, so
+        that one of each is decided for all.
+        """
+        known: dict[tuple[Namespace, ObjectKind, bool], bool] = {}
+
+        def sees(entry: TableEntry) -> bool:
+            if state.grants.get(entry.uuid):
+                return self._sees(state, subject, entry)
+            owned = state.owners.get(entry.uuid) in subject.active
+            key = (entry.identifier.namespace, entry.kind, owned)
+            if key not in known:
+                known[key] = self._sees(state, subject, entry)
+            return known[key]
+
+        return sees
+
     def _tables(self, state: State, subject: Subject, namespace: Namespace) -> list[VisibleObject]:
         if self._paths.namespace(namespace, state.epoch) is None:
             return []
-        entries = [*self._catalog.tables(namespace), *self._catalog.views(namespace)]
-        return [
-            VisibleObject(entry.identifier, entry.uuid, entry.kind.value)
-            for entry in sorted(entries, key=lambda entry: entry.identifier)
-            if self._sees(state, subject, entry)
+        sees = self._sight(state, subject)
+        found = [
+            (entry.identifier.name, VisibleObject(entry.identifier, entry.uuid, entry.kind.value))
+            for entries in (self._catalog.tables(namespace), self._catalog.views(namespace))
+            for entry in entries
+            if sees(entry)
         ]
+        found.sort(key=lambda pair: pair[0])
+        return [visible for _, visible in found]
 
 
 def view_columns(loaded: LoadedView) -> tuple[ScanColumn, ...]:
