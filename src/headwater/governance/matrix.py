@@ -15,7 +15,8 @@ from headwater.model.identifiers import Namespace, TableIdentifier, namespace_te
 from headwater.model.principal import Principal, PrincipalKind
 from headwater.model.privilege import Privilege, Securable, SecurableKind
 
-_MOST_PRINCIPALS = 60
+MOST_PRINCIPALS = 60
+"""Principals of one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class MatrixPage:
-    """Some rows, of `total` that the caller may see; `principals` head the cells."""
+    """Some rows, of `total` that the caller may see; `principals` head the cells, of `known`."""
 
     principals: tuple[Principal, ...]
+    known: int
     disabled: frozenset[str]
     rows: tuple[MatrixRow, ...]
     total: int
@@ -93,18 +95,23 @@ class Matrix:
         schema: Namespace | None = None,
         search: str = "",
         principals: Sequence[str] = (),
+        who: str = "",
+        who_offset: int = 0,
         offset: int = 0,
         limit: int = 100,
     ) -> MatrixPage:
         """The catalog and its schemas, or a schema and what is in it, for the principals named.
 
+        `who` is part of a principal's name; 60 of those that are left stand in a page.
         With `search`, everything whose name holds the text. Who manages grants on a securable sees
         everybody's rights there, others their own and those of their roles.
         """
-        shown = self._principals(request, principals)
+        known = self._principals(request, principals, who.casefold())
+        shown = known[who_offset : who_offset + MOST_PRINCIPALS]
         found = list(self._securables(request, schema, search.casefold()))
-        rows = [self._row(request, each, shown) for each in found[offset : offset + limit]]
-        return MatrixPage(tuple(shown), request.state.disabled, tuple(rows), len(found))
+        subjects = [subject_of(request.state, principal) for principal in shown]
+        rows = [self._row(request, each, subjects) for each in found[offset : offset + limit]]
+        return MatrixPage(tuple(shown), len(known), request.state.disabled, tuple(rows), len(found))
 
     def cell(
         self, request: AccessRequest, securable: Securable, name: str, kind: PrincipalKind | None
@@ -126,7 +133,9 @@ class Matrix:
             manages,
         )
 
-    def _principals(self, request: AccessRequest, wanted: Sequence[str]) -> list[Principal]:
+    def _principals(
+        self, request: AccessRequest, wanted: Sequence[str], part: str
+    ) -> list[Principal]:
         everybody = request.allows(Privilege.MANAGE_GRANTS, Securable.catalog())
         names = {name.casefold() for name in wanted}
         known = [
@@ -134,9 +143,9 @@ class Matrix:
             for principal in request.state.principals.values()
             if (everybody or principal.id in request.subject.held)
             and (not names or principal.name.casefold() in names)
+            and part in principal.name.casefold()
         ]
-        ordered = sorted(known, key=lambda p: (p.kind is not PrincipalKind.ROLE, p.name.casefold()))
-        return ordered[:_MOST_PRINCIPALS]
+        return sorted(known, key=lambda p: (p.kind is not PrincipalKind.ROLE, p.name.casefold()))
 
     def _securables(
         self, request: AccessRequest, schema: Namespace | None, search: str
@@ -155,15 +164,15 @@ class Matrix:
                     yield Securable(SecurableKind(found.kind), namespace, found.identifier.name)
 
     def _row(
-        self, request: AccessRequest, securable: Securable, shown: Sequence[Principal]
+        self, request: AccessRequest, securable: Securable, shown: Sequence[Subject]
     ) -> MatrixRow:
         path = request.path(securable)
         manages = request.allows(Privilege.MANAGE_GRANTS, securable)
         cells = tuple(
-            holdings(request.state, principal, path)
-            if manages or principal.id in request.subject.held
+            _holdings(request.state, subject, path)
+            if manages or subject.principal.id in request.subject.held
             else None
-            for principal in shown
+            for subject in shown
         )
         bound = request.state.policies.get(path[0].id, ()) if manages else ()
         _, _, name = str(securable).partition(" ")
@@ -197,10 +206,13 @@ def subject_of(state: State, principal: Principal) -> Subject:
 
 def holdings(state: State, principal: Principal, path: Path) -> tuple[Holding, ...]:
     """What the principal may do with the object that the path begins with, and what denies say."""
-    subject = subject_of(state, principal)
+    return _holdings(state, subject_of(state, principal), path)
+
+
+def _holdings(state: State, subject: Subject, path: Path) -> tuple[Holding, ...]:
     seen = rights(state, subject, path)
     sources = list(_sources(state, subject, path))
-    found = []
+    principal, found = subject.principal, []
     for privilege in Privilege:
         if privilege is Privilege.ALL:
             continue

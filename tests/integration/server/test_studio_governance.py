@@ -412,6 +412,32 @@ def test_the_matrix_says_what_is_inherited_denied_and_why(of):
     assert any(s["inherited"] for h in inherited["holdings"] for s in h["sources"])
 
 
+def test_the_matrix_pages_and_finds_principals(of):
+    admin = of("admin")
+    first = good(admin.get("access-matrix"))
+    people = {"who": "many-"}
+    assert good(admin.get("access-matrix", params=people))["principals_total"] == 0
+    for number in range(63):
+        made = admin.post("principals", json={"kind": "role", "name": f"many-{number:02d}"})
+        assert made.status_code == 201, made.text
+    try:
+        page = good(admin.get("access-matrix"))
+        assert page["principals_total"] == first["principals_total"] + 63
+        assert len(page["principals"]) == 60
+        rest = good(admin.get("access-matrix", params={"who_offset": 60}))
+        assert len(rest["principals"]) == page["principals_total"] - 60
+        names = [(p["kind"], p["name"]) for p in (*page["principals"], *rest["principals"])]
+        assert len(set(names)) == page["principals_total"]
+        assert all(len(row["cells"]) == len(rest["principals"]) for row in rest["rows"])
+        found = good(admin.get("access-matrix", params={"who": "MANY-6"}))
+        assert [p["name"] for p in found["principals"]] == ["many-60", "many-61", "many-62"]
+        theirs = good(of("ellen").get("access-matrix", params=people))
+        assert (theirs["principals"], theirs["principals_total"]) == ([], 0)
+    finally:
+        for number in range(63):
+            good(admin.delete(f"principals/role/many-{number:02d}"))
+
+
 def test_the_matrix_of_who_manages_nothing_is_about_them_alone(of):
     ellen = of("ellen")
     page = good(ellen.get("access-matrix"))

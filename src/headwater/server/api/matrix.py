@@ -78,9 +78,13 @@ class MatrixRowView(BaseModel):
 
 
 class MatrixView(BaseModel):
-    """Some rows of the matrix, from `offset`, of `total`."""
+    """Some rows of the matrix, from `offset`, of `total`.
+
+    The principals are a page, too: from `who_offset`, of `principals_total`.
+    """
 
     principals: list[MatrixPrincipal]
+    principals_total: int
     rows: list[MatrixRowView]
     total: int
 
@@ -124,6 +128,8 @@ def matrix(
     ],
     schema: Annotated[str | None, Query(description="Look into this schema.")] = None,
     search: Annotated[str, Query(max_length=200)] = "",
+    who: Annotated[str, Query(description="Part of a principal's name.", max_length=200)] = "",
+    who_offset: Annotated[int, Query(ge=0)] = 0,
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> MatrixView:
@@ -137,6 +143,8 @@ def matrix(
         schema=parse_namespace(schema) if schema else None,
         search=search.strip(),
         principals=principals,
+        who=who.strip(),
+        who_offset=who_offset,
         offset=offset,
         limit=limit,
     )
@@ -145,6 +153,7 @@ def matrix(
             MatrixPrincipal(name=p.name, kind=p.kind, disabled=p.id in found.disabled)
             for p in found.principals
         ],
+        principals_total=found.known,
         rows=[
             MatrixRowView.model_validate(
                 {

@@ -1,11 +1,11 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { ChevronLeft, ChevronRight, Grid3x3 } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useDeferredValue, useState } from "react";
 
 import { api, type Got } from "@/api/client";
 import { useUrl } from "@/shell/url";
 import { Badge, Button, cx, EmptyState, ErrorBox, SearchInput, Skeleton } from "@/ui";
-import { plural } from "@/ui/format";
+import { count, plural } from "@/ui/format";
 
 import { type Chosen, CellDialog } from "./CellDialog";
 
@@ -13,6 +13,8 @@ type Matrix = Got<"/api/v1/access-matrix">;
 type Holding = NonNullable<Matrix["rows"][number]["cells"][number]>[number];
 
 const PAGE = 100;
+/** Principals that the server puts into one page. */
+const PEOPLE = 60;
 const SHORT: Record<string, string> = {
   SELECT: "S",
   INSERT: "I",
@@ -35,22 +37,19 @@ const ALL = ["SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "DROP", "DESCRIBE"
 
 /** Principals against what they may have rights on. */
 export function Grants() {
-  const [{ schema, q = "", page = "0" }, setUrl] = useUrl<{ schema?: string; q?: string; page?: string }>();
-  const [who, setWho] = useState("");
+  const [{ schema, q = "", page = "0", who = "", from = "0" }, setUrl] = useUrl<{ schema?: string; q?: string; page?: string; who?: string; from?: string }>();
   const [chosen, setChosen] = useState<Chosen | null>(null);
   const offset = Number(page) * PAGE || 0;
+  const first = Number(from) || 0;
+  const [search, person] = [useDeferredValue(q), useDeferredValue(who)];
   const found = useQuery({
-    queryKey: ["governance", "matrix", schema, q, offset],
+    queryKey: ["governance", "matrix", schema, search, offset, person, first],
     queryFn: ({ signal }) =>
-      api.get("/api/v1/access-matrix", { query: { schema, search: q, offset, limit: PAGE }, signal }),
+      api.get("/api/v1/access-matrix", { query: { schema, search, who: person, who_offset: first, offset, limit: PAGE }, signal }),
     placeholderData: keepPreviousData,
   });
-  const places = useMemo(() => {
-    const text = who.toLowerCase();
-    return (found.data?.principals ?? [])
-      .map((principal, place) => ({ principal, place }))
-      .filter(({ principal }) => principal.name.toLowerCase().includes(text));
-  }, [found.data, who]);
+  const places = (found.data?.principals ?? []).map((principal, place) => ({ principal, place }));
+  const people = found.data?.principals_total ?? 0;
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <div className="bg-surface flex shrink-0 flex-wrap items-center gap-2 border-b px-4 py-2">
@@ -65,7 +64,10 @@ export function Grants() {
           placeholder={schema ? `Search in ${schema}` : "Search schemas, tables"}
           className="w-56"
         />
-        <SearchInput value={who} onChange={setWho} placeholder="Search users, roles" className="w-48" />
+        <SearchInput value={who} onChange={(value) => setUrl({ who: value || undefined, from: undefined })} placeholder="Search users, roles" className="w-48" />
+        {people > PEOPLE && (
+          <Pager what="users and roles" offset={first} size={PEOPLE} total={people} onChange={(next) => setUrl({ from: next ? String(next) : undefined })} />
+        )}
         <span className="flex-1" />
         <span className="text-text-2 hidden text-sm lg:inline">
           {LEGEND.map(([letter, word]) => (
@@ -159,20 +161,29 @@ export function Grants() {
         </div>
       )}
       {found.data && found.data.total > PAGE && (
-        <div className="bg-surface flex shrink-0 items-center justify-end gap-2 border-t px-4 py-1.5">
-          <span className="text-text-2 tabular-nums">
-            {offset + 1}–{Math.min(offset + PAGE, found.data.total)} of {found.data.total}
-          </span>
-          <Button size="sm" disabled={offset === 0} onClick={() => setUrl({ page: String(Number(page) - 1) })}>
-            Previous
-          </Button>
-          <Button size="sm" disabled={offset + PAGE >= found.data.total} onClick={() => setUrl({ page: String(Number(page) + 1) })}>
-            Next
-          </Button>
+        <div className="bg-surface flex shrink-0 items-center justify-end border-t px-4 py-1.5">
+          <Pager what="objects" offset={offset} size={PAGE} total={found.data.total} onChange={(next) => setUrl({ page: String(next / PAGE) })} />
         </div>
       )}
       {chosen && <CellDialog key={JSON.stringify(chosen)} of={chosen} onClose={() => setChosen(null)} />}
     </div>
+  );
+}
+
+function Pager(props: { what: string; offset: number; size: number; total: number; onChange: (offset: number) => void }) {
+  const { what, offset, size, total, onChange } = props;
+  return (
+    <span role="group" aria-label={`Page of ${what}`} className="flex items-center gap-2">
+      <span className="text-text-2 tabular-nums">
+        {count(offset + 1)}–{count(Math.min(offset + size, total))} of {count(total)} {what}
+      </span>
+      <Button size="sm" disabled={offset === 0} onClick={() => onChange(Math.max(0, offset - size))}>
+        Previous
+      </Button>
+      <Button size="sm" disabled={offset + size >= total} onClick={() => onChange(offset + size)}>
+        Next
+      </Button>
+    </span>
   );
 }
 
