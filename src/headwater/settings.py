@@ -159,6 +159,15 @@ class S3Settings(BaseModel):
     credential_seconds: int = Field(3600, ge=900, le=43200, description="Life of vended keys.")
 
 
+class LocationSettings(BaseModel):
+    """How the server reaches the files of one S3 location."""
+
+    endpoint: str | None = Field(None, description="URL of the S3 API; left out: AWS's own.")
+    region: str = Field("us-east-1", description="Region that requests are signed for.")
+    access_key_id: SecretStr = Field(description="A key that may list and read the location.")
+    secret_access_key: SecretStr = Field(description="Its secret.")
+
+
 class Settings(BaseSettings):
     """All of Headwater's settings; made once, in `headwater.server.compose` or by the CLI."""
 
@@ -188,6 +197,10 @@ class Settings(BaseSettings):
     backend: BackendSettings = BackendSettings()
     sweep: SweepSettings = SweepSettings()
     s3: S3Settings = S3Settings()
+    locations: dict[str, LocationSettings] = Field(
+        default_factory=dict,
+        description="Endpoint and keys of S3 locations that those of `s3` do not reach, as JSON.",
+    )
 
     @property
     def home_path(self) -> Path:

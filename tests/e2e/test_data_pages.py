@@ -76,6 +76,48 @@ def test_what_is_wrong_in_a_file_is_told_and_mended(admin: Any, tmp_path: Path) 
     admin.get_by_text("was dropped again").wait_for()
 
 
+def test_files_of_a_folder_are_taken_by_a_pattern(
+    admin: Any, api_as: Callable[[str], Any], tmp_path: Path
+) -> None:
+    admin.goto("/import?from=s3")
+    admin.get_by_text("No S3 location is open to you").wait_for()
+    folder = tmp_path / "incoming"
+    (folder / "may").mkdir(parents=True)
+    for number in (1, 2):
+        (folder / f"may/{number}.csv").write_text(GOOD)
+    (folder / "notes.txt").write_text("x")
+    grant = {
+        "effect": "grant",
+        "privileges": [{"privilege": "READ FILES"}],
+        "on": {"kind": "location", "name": str(folder)},
+        "to": [{"name": "admin", "kind": "user"}],
+    }
+    api_as("admin").post("/api/v1/grants", json=grant).raise_for_status()
+    admin.goto("/import?from=folder")
+    admin.get_by_text("notes.txt").wait_for()
+    admin.get_by_role("button", name="Take files").click()
+    admin.get_by_text("files of different kinds").wait_for()
+    admin.get_by_role("button", name="may", exact=True).click()
+    admin.get_by_label("File, folder or pattern").fill(f"{folder}/may/*.csv")
+    admin.get_by_role("button", name="Take files").click()
+    admin.get_by_text("the first of 2 files").wait_for()
+    admin.get_by_role("button", name="Load", exact=True).click()
+    admin.get_by_role("heading", name=re.compile("600 rows in .*may")).wait_for()
+    admin.get_by_role("button", name="Undo: drop the table").click()
+    admin.get_by_text("was dropped again").wait_for()
+
+
+def test_an_upload_is_cancelled(admin: Any, tmp_path: Path) -> None:
+    file = tmp_path / "large.csv"
+    with file.open("wb") as made:
+        made.write(b"a,b\n")
+        made.truncate(700 * 1024**2)
+    admin.goto("/import")
+    choose(admin, file)
+    admin.get_by_role("button", name="Cancel").click()
+    admin.get_by_text("Drop a CSV, JSON or Parquet file here").wait_for()
+
+
 def test_a_comment_is_edited_and_undone_by_keyboard(admin: Any) -> None:
     admin.goto("/data/sample/airlines")
     edit = admin.get_by_role("button", name="Edit comment of carrier")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from headwater.cli.output import JsonFlag, UserOption, connect, note, print_json
 from headwater.errors import ErrorCode, error
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from headwater.client.connection import Connection
 
 app = typer.Typer(
@@ -24,6 +27,7 @@ app = typer.Typer(
 )
 
 _CHUNK = 1024 * 1024
+_PLACE = re.compile(r"(s3[an]?|file)://")
 TableArgument = Annotated[str, typer.Argument(help="schema.table")]
 
 
@@ -142,7 +146,13 @@ def drop(
 
 @app.command()
 def load(
-    files: Annotated[list[Path], typer.Argument(help="CSV, JSON, NDJSON or Parquet files.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="CSV, JSON, NDJSON or Parquet files of this machine; or files, folders and "
+            "patterns of granted locations, as s3://bucket/prefix/*.csv or file:///folder/."
+        ),
+    ],
     table: Annotated[str, typer.Option("--table", "-t", help="schema.table")],
     mode: Annotated[
         Mode, typer.Option(help="Make a new table, add to one, or replace its rows.")
@@ -154,11 +164,16 @@ def load(
     as_json: JsonFlag = False,
 ) -> None:
     """Load files into a table, all in one commit."""
-    for file in files:
-        if not file.is_file():
-            raise error(ErrorCode.INVALID_FILE, f"there is no file {file}", hint="check its path")
+    places = [file for file in files if _PLACE.match(file)]
+    own = [Path(file) for file in files if not _PLACE.match(file)]
+    for path in own:
+        if not path.is_file():
+            raise error(ErrorCode.INVALID_FILE, f"there is no file {path}", hint="check its path")
     with connect(user) as connection:
-        uploads = _send(connection, files)
+        _check_sizes(connection, own)
+        uploads = _send(connection, own)
+        if places:
+            uploads += _stage(connection, places)
         job = connection.post(
             "/api/v1/loads",
             {"table": table, "uploads": uploads, "mode": mode, "on_error": on_error},
@@ -197,13 +212,12 @@ def sweep(
     note(f"{files} without a table {done} ({found['bytes']:,} bytes)")
 
 
-def _send(connection: Connection, files: list[Path]) -> list[str]:
-    """Uploads the files with a progress bar on a terminal; returns the uploads' ids."""
+def _progress() -> Progress:
+    """A bar of bytes on a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    total = sum(file.stat().st_size for file in files)
-    with Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
@@ -211,7 +225,52 @@ def _send(connection: Connection, files: list[Path]) -> list[str]:
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
-    ) as progress:
+    )
+
+
+def _stage(connection: Connection, places: list[str]) -> list[str]:
+    """Has the server copy files of locations; returns the uploads' ids."""
+    stage: dict[str, Any] = connection.post("/api/v1/locations/stage", {"paths": places})
+    path = f"/api/v1/locations/stage/{stage['id']}"
+    try:
+        with _progress() as progress:
+            task = progress.add_task("copying", total=stage["total_bytes"])
+            while stage["state"] == "RUNNING":
+                stage = connection.get(path, wait=1)
+                progress.update(task, completed=stage["done_bytes"])
+    except KeyboardInterrupt:
+        connection.delete(path)
+        note("USER_CANCELED: the copy was canceled; nothing was loaded")
+        raise
+    if stage["error"] is not None:
+        from headwater.client.connection import error_of
+
+        raise error_of(stage["error"])
+    return [upload["id"] for upload in stage["uploads"]]
+
+
+def _check_sizes(connection: Connection, files: list[Path]) -> None:
+    """Raises for a file that the server would refuse, before anything is sent."""
+    if not files:
+        return
+    limits = connection.get("/api/v1/uploads/limits")
+    most, by_disk = limits["bytes"] / 1024**3, limits["by_disk"]
+    for file in files:
+        size = file.stat().st_size / 1024**3
+        if size > most:
+            raise error(
+                ErrorCode.DISK_FULL if by_disk else ErrorCode.EXCEEDED_STATEMENT_SIZE,
+                f"{file.name} has {size:.1f} GiB; the server takes {most:.1f}",
+                hint="its disk has no more room"
+                if by_disk
+                else "send it in parts, compress it, or raise limits.upload_bytes",
+            )
+
+
+def _send(connection: Connection, files: list[Path]) -> list[str]:
+    """Uploads the files with a progress bar on a terminal; returns the uploads' ids."""
+    total = sum(file.stat().st_size for file in files)
+    with _progress() as progress:
         task = progress.add_task("sending", total=total)
 
         def chunks(path: Path) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ there, and nothing that changes in between is followed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -14,9 +15,10 @@ import secrets
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import Access, AccessRequest
@@ -24,9 +26,9 @@ from headwater.governance.locations import check_free, location_uri
 from headwater.model.privilege import Privilege, Securable
 from headwater.model.statement import Session
 from headwater.query.arrow_writes import WriteMode
+from headwater.query.s3_files import MOST_LISTED, find, is_s3, split_pattern
+from headwater.storage.s3_objects import S3Objects
 
-_MOST_FILES = 100_000
-_WILD = frozenset("*?[")
 _CHUNK = 8 * 1024 * 1024
 
 
@@ -41,9 +43,15 @@ class LocationEntry:
 
 
 class LocationFiles:
-    """Reads and writes granted locations for callers; `taken` are folders of the server's own."""
+    """Reads and writes granted locations for callers; `taken` are folders of the server's own.
 
-    def __init__(self, access: Access, taken: Sequence[Path]) -> None:
+    `objects` reads S3; without it, files on S3 cannot be reached.
+    """
+
+    def __init__(
+        self, access: Access, taken: Sequence[Path], objects: S3Objects | None = None
+    ) -> None:
+        self.objects = objects or S3Objects(None)
         self._access = access
         self._taken = tuple(str(path) for path in taken)
 
@@ -57,7 +65,7 @@ class LocationFiles:
         Decided and audited; raises PERMISSION_DENIED without READ FILES, FILE_NOT_FOUND,
         EXCEEDED_RESULT_SIZE.
         """
-        fetch = _Fetch(self, self._begin(session, "READ", paths), folder, most)
+        fetch = _Fetch(self, self.begin(session, "READ", paths), folder, most)
         outcome, code = "failed", None
         try:
             names = [fetch.path(number, path) for number, path in enumerate(paths)]
@@ -75,8 +83,11 @@ class LocationFiles:
 
         Links are not followed. Raises PERMISSION_DENIED without READ FILES, FILE_NOT_FOUND.
         """
-        request = self._begin(session, "LIST", [path])
+        request = self.begin(session, "LIST", [path])
         self.allow(request, Privilege.READ_FILES, path)
+        if is_s3(path):
+            request.seal()
+            return self._objects(request, location_uri(path), most)
         folder = os.path.realpath(location_uri(path).removeprefix("file://"))
         self.allow(request, Privilege.READ_FILES, folder)
         request.seal()
@@ -94,10 +105,36 @@ class LocationFiles:
         except (FileNotFoundError, NotADirectoryError) as failure:
             raise error(ErrorCode.FILE_NOT_FOUND, f"there is no folder {path[:200]!r}") from failure
         except OSError as failure:
-            raise _failed(failure, path) from failure
+            raise failed(failure, path) from failure
         return sorted(found, key=lambda each: (not each.is_folder, each.name))[:most]
 
-    def _begin(self, session: Session, verb: str, paths: Sequence[str]) -> AccessRequest:
+    def _objects(self, request: AccessRequest, folder: str, most: int) -> list[LocationEntry]:
+        """What a folder on S3 holds; what is denied, or no location can name, is not shown."""
+        names, objects = self.objects.children(folder, most)
+        found = [LocationEntry(name, f"{folder}/{name}", True, 0) for name in names]
+        for each in objects:
+            name = each.uri.rpartition("/")[2]
+            found.append(LocationEntry(name, each.uri, False, each.size))
+        shown = [each for each in found if _can_be_named(each) and self._may(request, each.path)]
+        return sorted(shown, key=lambda each: (not each.is_folder, each.name))[:most]
+
+    def _may(self, request: AccessRequest, uri: str) -> bool:
+        return request.allows(Privilege.READ_FILES, Securable.location(uri))
+
+    def permit(self, request: AccessRequest, uri: str) -> None:
+        """Raises PERMISSION_DENIED unless the caller may read what was found in a folder of his.
+
+        A deny may cover it. Only refusals are audited: the folder's decision stands for the rest.
+        """
+        if not self._may(request, uri):
+            raise request.refusal(
+                str(Privilege.READ_FILES),
+                Securable.location(uri),
+                f"needs READ FILES on location {uri[:300]}",
+            )
+
+    def begin(self, session: Session, verb: str, paths: Sequence[str]) -> AccessRequest:
+        """The request of one use of locations, as the audit tells it."""
         return self._access.begin(
             session.identity,
             request_id=f"files-{uuid.uuid4().hex}",
@@ -106,16 +143,15 @@ class LocationFiles:
         )
 
     def allow(self, request: AccessRequest, privilege: Privilege, path: str) -> None:
-        """Raises PERMISSION_DENIED unless the caller may use the local path."""
+        """Raises PERMISSION_DENIED unless the caller may use the path."""
         uri = location_uri(path)
-        if not uri.startswith("file://"):
-            request.check(privilege, Securable.location(uri))
+        request.check(privilege, Securable.location(uri))
+        if is_s3(uri) and privilege is not Privilege.READ_FILES:
             raise error(
                 ErrorCode.NOT_SUPPORTED,
-                "files on S3 cannot be read or written by plans yet",
-                hint="make a table of them with `headwater catalog load`",
+                "files on S3 can be read, but not written yet",
+                hint="write a table, or to a folder of the server",
             )
-        request.check(privilege, Securable.location(uri))
         try:
             check_free(uri, (self._access.catalog.warehouse.root, *self._taken))
         except HeadwaterError as inside:
@@ -128,7 +164,7 @@ class LocationFiles:
 
         Raises PERMISSION_DENIED without WRITE FILES, TABLE_ALREADY_EXISTS.
         """
-        request = self._begin(session, "WRITE", [path])
+        request = self.begin(session, "WRITE", [path])
         target = self._target(request, path)
         request.seal()
         if not os.path.lexists(target):
@@ -157,7 +193,7 @@ class LocationFiles:
         Only plain files with plain names are taken: what lies in an outbox was made by user code.
         An overwrite replaces the folder as a whole.
         """
-        request = self._begin(session, "WRITE", [path])
+        request = self.begin(session, "WRITE", [path])
         target = self._target(request, path)
         request.seal()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -190,7 +226,7 @@ class LocationFiles:
                 ErrorCode.COMMIT_CONFLICT, f"{path} was written by somebody else"
             ) from failure
         except OSError as failure:
-            raise _failed(failure, path) from failure
+            raise failed(failure, path) from failure
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -212,11 +248,11 @@ class _Fetch:
     def path(self, number: int, path: str) -> str:
         """Copies what a path stands for; its name in the folder."""
         plain = path.removeprefix("file://") if path.startswith("file:///") else path
-        parts = plain.split("/")
-        wild = next((i for i, part in enumerate(parts) if _WILD & set(part)), None)
-        root = plain if wild is None else "/".join(parts[:wild])
+        root, wild = split_pattern(plain)
         self.files.allow(self.request, Privilege.READ_FILES, root)
-        if wild is not None and any(part in ("", ".", "..") for part in parts[1:]):
+        if is_s3(path):
+            return self._objects(str(number), path, root)
+        if wild is not None and any(part in ("", ".", "..") for part in plain.split("/")[1:]):
             raise error(ErrorCode.INVALID_LOCATION, f"{path[:200]!r} is no path")
         found = [plain.rstrip("/")] if wild is None else sorted(glob.glob(plain))
         if not found or not os.path.lexists(found[0]):
@@ -232,6 +268,43 @@ class _Fetch:
             else:
                 self._file(place, target)
         return name if wild is not None else f"{name}/{Path(found[0]).name}"
+
+    def _objects(self, name: str, path: str, folder: str) -> str:
+        """Copies what a path on S3 stands for; its name in the folder."""
+        self.request.seal()
+        found = find(self.files.objects, path, lambda uri: self.files.permit(self.request, uri))
+        pattern = split_pattern(path)[1] is not None
+        for number, each in enumerate(found):
+            target = self.folder / name / each.name
+            if pattern:
+                # Side by side, as a shell would pass them: readers do not look into folders.
+                target = self.folder / name / target.name
+                if target.exists():
+                    target = target.with_name(f"{number}-{target.name}")
+            self._count()
+            try:
+                self._make(target.parent)
+                with open(target, "xb") as out:
+                    os.fchmod(out.fileno(), 0o644)
+                    self.files.objects.copy(each.uri, out, self._take)
+            except OSError as failure:
+                raise failed(failure, each.uri) from failure
+        single = len(found) == 1 and found[0].uri == location_uri(folder)
+        return f"{name}/{found[0].name}" if single else name
+
+    def _take(self, size: int) -> None:
+        self.bytes += size
+        if self.bytes > self.most:
+            raise error(
+                ErrorCode.EXCEEDED_RESULT_SIZE,
+                "the files do not fit into the room of a user process",
+                hint="read fewer of them, or raise user_engines.disk_bytes",
+            )
+
+    def _count(self) -> None:
+        self.count += 1
+        if self.count > MOST_LISTED:
+            raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {MOST_LISTED} files")
 
     def _tree(self, source: str, target: Path) -> None:
         real = os.path.realpath(source)
@@ -258,41 +331,55 @@ class _Fetch:
             self._allowed.add(path)
 
     def _file(self, source: str, target: Path) -> None:
-        self.count += 1
-        if self.count > _MOST_FILES:
-            raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {_MOST_FILES} files")
-        try:
-            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError as failure:
-            raise error(ErrorCode.FILE_NOT_FOUND, f"there is no file {source!r}") from failure
-        except OSError as failure:
-            raise _failed(failure, source) from failure
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+        self._count()
+        with opened(source, self._may_read) as found:
+            if found is None:
                 return
-            # What was opened, whatever the path leads to by now.
-            self._may_read(os.path.realpath(f"/proc/self/fd/{descriptor}"))
             self._make(target.parent)
-            self._copy(descriptor, status.st_size, target)
-        finally:
-            os.close(descriptor)
+            with open(target, "xb") as out:
+                os.fchmod(out.fileno(), 0o644)
+                copy_file(found, out, self._take)
 
-    def _copy(self, source: int, size: int, target: Path) -> None:
-        self.bytes += size
-        if self.bytes > self.most:
-            raise error(
-                ErrorCode.EXCEEDED_RESULT_SIZE,
-                "the files do not fit into the room of a user process",
-                hint="read fewer of them, or raise user_engines.disk_bytes",
-            )
-        with open(target, "xb") as out:
-            os.fchmod(out.fileno(), 0o644)
-            while size > 0:
-                sent = os.sendfile(out.fileno(), source, None, min(size, _CHUNK))
-                if not sent:
-                    return
-                size -= sent
+
+@contextlib.contextmanager
+def opened(source: str, may_read: Callable[[str], None]) -> Iterator[int | None]:
+    """The descriptor of a plain file that may be read; None for a pipe, a socket or a device.
+
+    `may_read` is asked for what was opened, whatever the path leads to by now.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as failure:
+        raise error(ErrorCode.FILE_NOT_FOUND, f"there is no file {source!r}") from failure
+    except OSError as failure:
+        raise failed(failure, source) from failure
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            yield None
+            return
+        may_read(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def copy_file(source: int, target: IO[bytes], heard: Callable[[int], None]) -> int:
+    """Copies an open file, as long as it was at first; `heard` is told of each piece before."""
+    left = size = os.fstat(source).st_size
+    while left > 0:
+        heard(min(left, _CHUNK))
+        sent = os.sendfile(target.fileno(), source, None, min(left, _CHUNK))
+        if not sent:
+            break
+        left -= sent
+    return size - left
+
+
+def _can_be_named(entry: LocationEntry) -> bool:
+    try:
+        return not entry.name.startswith(".") and location_uri(entry.path) == entry.path
+    except HeadwaterError:
+        return False
 
 
 def _made(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -303,8 +390,8 @@ def _made(folder: Path) -> Iterator[tuple[str, Path]]:
         for name in sorted(names):
             count += 1
             path = Path(top) / name
-            if count > _MOST_FILES:
-                raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {_MOST_FILES} files")
+            if count > MOST_LISTED:
+                raise error(ErrorCode.EXCEEDED_RESULT_SIZE, f"more than {MOST_LISTED} files")
             if name.isprintable() and not name.startswith(".") and not path.is_symlink():
                 yield os.path.relpath(path, folder), path
 
@@ -327,7 +414,8 @@ def _take(source: Path, target: Path) -> int:
     return 1
 
 
-def _failed(failure: OSError, path: str) -> HeadwaterError:
+def failed(failure: OSError, path: str) -> HeadwaterError:
+    """What the system's error about a file means: DISK_FULL or STORAGE_UNAVAILABLE."""
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
         return error(ErrorCode.DISK_FULL, "no space is left for the files")
     return error(

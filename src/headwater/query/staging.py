@@ -158,7 +158,7 @@ class Staging:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.files = LocationFiles(parts.access, (parts.settings.home_path,))
+        self.files = LocationFiles(parts.access, (parts.settings.home_path,), parts.objects)
         self.most_bytes = parts.settings.user_engines.disk_bytes
         self._lock = threading.Lock()
         self._shelves: dict[str, _Shelf] = {}

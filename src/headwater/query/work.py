@@ -31,6 +31,7 @@ from headwater.sql.statements import (
     PartitionField,
     SortField,
 )
+from headwater.storage.s3_objects import S3Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Parts:
     history: History
     spool: Path
     plans: PlanCache = field(default_factory=PlanCache)
+    objects: S3Objects | None = None
 
     @property
     def browser(self) -> Browser:

@@ -44,6 +44,7 @@ from headwater.server.home import Home
 from headwater.server.housekeeping import Housekeeping
 from headwater.server.inspection import Inspection
 from headwater.server.load.loader import Loader
+from headwater.server.load.staging import Stagings
 from headwater.server.load.uploads import Uploads
 from headwater.server.parts import Parts
 from headwater.server.previews import Previews
@@ -219,7 +220,12 @@ class Platform:
         engine.start()
         stack.callback(engine.stop)
         history = History(database)
-        pipeline = Pipeline(QueryParts(settings, catalog, access, engine, history, home.spool))
+        locations = LocationFiles(access, (home.path,), storage.objects)
+        pipeline = Pipeline(
+            QueryParts(
+                settings, catalog, access, engine, history, home.spool, objects=storage.objects
+            )
+        )
         self._query_parts = pipeline.parts
         queries = QueryService(settings, history, pipeline.run)
         queries.start()
@@ -227,6 +233,7 @@ class Platform:
         sweeping = Sweeping(catalog, settings.sweep)
         sweeping.start()
         stack.callback(sweeping.stop)
+        uploads = Uploads(home.uploads)
         jobs, self._driver = compose_jobs(
             settings,
             home,
@@ -234,6 +241,7 @@ class Platform:
             audit,
             policies,
             access,
+            locations,
             tokens,
             queries,
             certificates,
@@ -258,8 +266,9 @@ class Platform:
             results=StoredResults(engine, queries, home.spool),
             saved=SavedQueries(database, policies),
             completer=Completer(access.browser, policies),
-            loader=Loader(catalog, access, engine, Uploads(home.uploads)),
-            locations=LocationFiles(access, (home.path,)),
+            loader=Loader(catalog, access, engine, uploads),
+            locations=locations,
+            stagings=Stagings(locations, uploads, settings.limits.upload_bytes),
             inspection=Inspection(
                 catalog, access, queries, Lineage(database, audit, catalog, access.browser)
             ),

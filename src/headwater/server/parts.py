@@ -22,6 +22,7 @@ from headwater.server.administration import Administration
 from headwater.server.home import Home
 from headwater.server.inspection import Inspection
 from headwater.server.load.loader import Loader
+from headwater.server.load.staging import Stagings
 from headwater.server.previews import Previews
 from headwater.server.sweeping import Sweeping
 from headwater.server.tls import Certificates
@@ -53,6 +54,7 @@ class Parts:
     completer: Completer
     loader: Loader
     locations: LocationFiles
+    stagings: Stagings
     inspection: Inspection
     sweeping: Sweeping
     jobs: JobService

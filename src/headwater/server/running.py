@@ -50,6 +50,7 @@ def compose_jobs(
     audit: AuditLog,
     policies: PolicyStore,
     access: Access,
+    locations: LocationFiles,
     tokens: Tokens,
     queries: QueryService,
     certificates: Certificates,
@@ -96,7 +97,7 @@ def compose_jobs(
         capacity_of(settings.jobs),
     )
     stack.callback(driver.stop)
-    files = ProgramFiles(access, home.path, settings.jobs.entry_bytes)
+    files = ProgramFiles(locations, settings.jobs.entry_bytes)
     service = JobService(
         records, folders, kinds, policies, settings.jobs, driver, files, place.name
     )
@@ -106,8 +107,8 @@ def compose_jobs(
 class ProgramFiles:
     """Fetches programs from locations, for who may read them there."""
 
-    def __init__(self, access: Access, home: Path, most: int) -> None:
-        self._files = LocationFiles(access, (home,))
+    def __init__(self, files: LocationFiles, most: int) -> None:
+        self._files = files
         self._most = most
 
     def __call__(self, identity: Identity, uri: str, target: Path) -> None:

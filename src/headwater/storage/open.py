@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.errors import ErrorCode, error
-from headwater.settings import S3Settings, Settings
+from headwater.settings import LocationSettings, S3Settings, Settings
 from headwater.storage.credentials import CredentialVendor, EngineStorage, NoVendor, S3Endpoint
 from headwater.storage.fileio import FILE_SCHEME, LocalFileIO
+from headwater.storage.s3_objects import S3Objects
 from headwater.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ class Storage:
     """An open warehouse, who vends credentials to it, and what engine workers get.
 
     `client_config` is what every Iceberg client is told of the storage, without secrets.
-    `embedded` is the embedded S3 that runs for it, if one does.
+    `embedded` is the embedded S3 that runs for it, if one does. `objects` reads S3 locations.
     """
 
     warehouse: Warehouse
@@ -29,6 +31,7 @@ class Storage:
     engine: EngineStorage
     client_config: dict[str, str] = field(default_factory=dict)
     embedded: EmbeddedS3 | None = None
+    objects: S3Objects = field(default_factory=lambda: S3Objects(None))
 
     def close(self) -> None:
         """Stops the embedded S3, if there is one, and waits for its end."""
@@ -43,10 +46,38 @@ def open_storage(settings: Settings, home: Path) -> Storage:
     INVALID_ARGUMENT (an S3 endpoint without keys) or STORAGE_UNAVAILABLE.
     """
     if settings.storage == "local":
-        return _open_local(home / "warehouse")
-    if settings.s3.endpoint is None:
-        return _open_embedded(settings.s3, home)
-    return _open_s3(settings.s3)
+        storage, own = _open_local(home / "warehouse"), _own_endpoint(settings.s3)
+    elif settings.s3.endpoint is None:
+        storage = _open_embedded(settings.s3, home)
+        own = storage.embedded.endpoint if storage.embedded else None
+    else:
+        storage, own = _open_s3(settings.s3), _own_endpoint(settings.s3)
+    return replace(storage, objects=S3Objects(own, _places(settings.locations)))
+
+
+def _own_endpoint(settings: S3Settings) -> S3Endpoint | None:
+    """The S3 of the settings; None when they name none, or no keys for it."""
+    if not (settings.endpoint and settings.access_key_id and settings.secret_access_key):
+        return None
+    return S3Endpoint(
+        url=settings.endpoint,
+        region=settings.region,
+        access_key_id=settings.access_key_id.get_secret_value(),
+        secret_access_key=settings.secret_access_key.get_secret_value(),
+    )
+
+
+def _places(locations: Mapping[str, LocationSettings]) -> dict[str, S3Endpoint]:
+    return {
+        uri: S3Endpoint(
+            url=each.endpoint or f"https://s3.{each.region}.amazonaws.com",
+            region=each.region,
+            access_key_id=each.access_key_id.get_secret_value(),
+            secret_access_key=each.secret_access_key.get_secret_value(),
+            path_style=each.endpoint is not None,
+        )
+        for uri, each in locations.items()
+    }
 
 
 def _open_local(folder: Path) -> Storage:
@@ -85,18 +116,13 @@ def _open_s3(settings: S3Settings) -> Storage:
     from headwater.storage.s3 import S3FileIO, s3_client, sts_client
     from headwater.storage.sts import StsVendor
 
-    if not (settings.endpoint and settings.access_key_id and settings.secret_access_key):
+    endpoint = _own_endpoint(settings)
+    if endpoint is None:
         raise error(
             ErrorCode.INVALID_ARGUMENT,
             "an S3 endpoint needs the server's own keys",
             hint="set HEADWATER_S3__ACCESS_KEY_ID and HEADWATER_S3__SECRET_ACCESS_KEY",
         )
-    endpoint = S3Endpoint(
-        url=settings.endpoint,
-        region=settings.region,
-        access_key_id=settings.access_key_id.get_secret_value(),
-        secret_access_key=settings.secret_access_key.get_secret_value(),
-    )
     root = _root(settings)
     io = S3FileIO(s3_client(endpoint), root)
     warehouse = Warehouse(root, io)

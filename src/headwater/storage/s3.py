@@ -24,15 +24,15 @@ _GONE = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
 _FULL = {"XMinioStorageFull", "InsufficientStorage", "507", "QuotaExceeded"}
 
 
-def s3_client(endpoint: S3Endpoint) -> S3Client:
+def s3_client(endpoint: S3Endpoint, *, attempts: int = _ATTEMPTS) -> S3Client:
     """A thread-safe S3 client; retries with backoff before it gives up on an endpoint."""
-    client: S3Client = _session().client("s3", **_options(endpoint))
+    client: S3Client = _session().client("s3", **_options(endpoint, attempts))
     return client
 
 
 def sts_client(endpoint: S3Endpoint) -> STSClient:
     """A thread-safe client of the security token service behind the same endpoint."""
-    client: STSClient = _session().client("sts", **_options(endpoint))
+    client: STSClient = _session().client("sts", **_options(endpoint, _ATTEMPTS))
     return client
 
 
@@ -49,7 +49,7 @@ def _session() -> Any:
     return boto3.session.Session()
 
 
-def _options(endpoint: S3Endpoint) -> dict[str, Any]:
+def _options(endpoint: S3Endpoint, attempts: int) -> dict[str, Any]:
     from botocore.config import Config
 
     return {
@@ -59,7 +59,7 @@ def _options(endpoint: S3Endpoint) -> dict[str, Any]:
         "aws_secret_access_key": endpoint.secret_access_key,
         "config": Config(
             s3={"addressing_style": "path" if endpoint.path_style else "auto"},
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             max_pool_connections=_CONNECTIONS,

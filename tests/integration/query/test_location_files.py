@@ -12,6 +12,9 @@ from headwater.errors import ErrorCode, HeadwaterError
 from headwater.model.statement import Session
 from headwater.query.arrow_writes import WriteMode
 from headwater.query.location_files import LocationFiles
+from headwater.storage.s3 import s3_client
+from headwater.storage.s3_objects import S3Objects
+from headwater.storage.seaweed import EmbeddedS3
 from platform_fixture import Platform, running_platform
 
 DENIED = ErrorCode.PERMISSION_DENIED
@@ -213,3 +216,37 @@ def test_writing(world: World) -> None:
         with pytest.raises(HeadwaterError) as refused:
             world.files.publish(world.alice, made, str(path), WriteMode.OVERWRITE)
         assert refused.value.code is DENIED
+
+
+def test_objects_of_s3_are_files_like_others(
+    world: World, embedded_s3: EmbeddedS3, tmp_path: Path
+) -> None:
+    """What Spark's plans and job runs read from S3: granted prefixes, less what is denied."""
+    endpoint = embedded_s3.endpoint
+    s3 = s3_client(endpoint)
+    s3.create_bucket(Bucket="plans")
+    for key in ("in/a.csv", "in/x/b.csv", "in/y/b.csv", "in/_SUCCESS", "in2/c.csv", "in/no/d.csv"):
+        s3.put_object(Bucket="plans", Key=key, Body=key.encode())
+    world.files = LocationFiles(world.platform.parts.access, (), S3Objects(endpoint))
+    assert world.refused("s3://plans/in/a.csv") is DENIED
+    world.admin("GRANT READ FILES ON LOCATION 's3://plans/in' TO USER alice")
+    assert world.fetch("s3://plans/in/a.csv") == {"0/a.csv": "in/a.csv"}
+    assert world.fetch("s3a://plans/in/x") == {"0/b.csv": "in/x/b.csv"}
+    assert world.fetch("s3://plans/in/?/*.csv") == {
+        "0/b.csv": "in/x/b.csv",
+        "0/1-b.csv": "in/y/b.csv",
+    }
+    assert world.refused("s3://plans/in/nothing") is ErrorCode.FILE_NOT_FOUND
+    for path in ("s3://plans/in2/c.csv", "s3://plans/", "s3://plans/i*/c.csv"):
+        assert world.refused(path) is DENIED
+    everything = world.fetch("s3://plans/in/")
+    assert sorted(everything) == ["0/a.csv", "0/no/d.csv", "0/x/b.csv", "0/y/b.csv"]
+    world.admin("DENY READ FILES ON LOCATION 's3://plans/in/no' TO USER alice")
+    assert world.refused("s3://plans/in/") is DENIED
+    with pytest.raises(HeadwaterError) as refused:
+        world.fetch("s3://plans/in/a.csv", most=3)
+    assert refused.value.code is ErrorCode.EXCEEDED_RESULT_SIZE
+    world.admin("GRANT WRITE FILES ON LOCATION 's3://plans/in' TO USER alice")
+    with pytest.raises(HeadwaterError) as refused:
+        world.files.check_target(world.alice, "s3://plans/in/out", WriteMode.APPEND)
+    assert refused.value.code is ErrorCode.NOT_SUPPORTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -52,6 +53,13 @@ def load(http: httpx2.Client, upload: str, table: str, **body: Any) -> dict[str,
     while state["state"] == "RUNNING":
         state = http.get(path, params={"wait": 30}).json()
     return state
+
+
+def stage(http: httpx2.Client, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = http.post(
+        "/api/v1/locations/stage", json={"paths": [path]}, params={"wait": 30}
+    ).json()
+    return found
 
 
 def test_a_preview_tells_types_rows_and_a_name(http):
@@ -202,8 +210,58 @@ def test_folders_of_the_server_need_a_grant(http, tmp_path):
         ("a.csv", "csv"),
         ("notes.txt", None),
     ]
-    staged = http.post("/api/v1/locations/stage", json={"paths": [f"{folder}/a.csv"]}).json()
-    assert load(http, staged[0]["id"], "own.from_folder")["rows"] == ROWS
-    for path in (f"{folder}/link.csv", f"{folder}/../secret.csv", str(tmp_path / "secret.csv")):
-        answer = http.post("/api/v1/locations/stage", json={"paths": [path]})
-        assert answer.status_code in (400, 403), path
+    (tmp_path / "in" / "b").mkdir()
+    (tmp_path / "in" / "b" / "b.csv").write_text(GOOD)
+    for path, files in (
+        (f"{folder}/a.csv", 1),
+        (f"file://{folder}/*/b.csv", 1),
+        (f"{folder}/b", 1),
+    ):
+        staged = stage(http, path)
+        assert (staged["state"], staged["uploads"][0]["files"]) == ("FINISHED", files), path
+    assert load(http, staged["uploads"][0]["id"], "own.from_folder")["rows"] == ROWS
+    (tmp_path / "in" / "c.csv").write_text(GOOD)
+    assert stage(http, f"{folder}/?.csv")["uploads"][0]["files"] == 2
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x.csv").write_text(GOOD)
+    (tmp_path / "in" / "way").symlink_to(tmp_path / "outside")
+    for path in (
+        f"{folder}/link.csv",
+        f"{folder}/l*.csv",
+        f"{folder}/",
+        f"{folder}/way/x.csv",
+        f"{folder}/way/*.csv",
+        f"{folder}/*/x.csv",
+        f"{folder}/../secret.csv",
+        f"{folder}/*/../../secret.csv",
+        str(tmp_path / "secret.csv"),
+        f"{tmp_path}/*.csv",
+    ):
+        assert stage(http, path)["code"] in ("PERMISSION_DENIED", "INVALID_LOCATION"), path
+
+
+@pytest.mark.parametrize(
+    "name", ["الطلبات", "🚀 מכירות 🧾", "データ", "été", "a b'c", 'say "hi"', "x" * 200]
+)
+def test_names_of_any_script_go_all_the_way(http, name):
+    quoted = name.replace('"', '""')
+    upload = send(http, f"{name}.csv", f'"{quoted}",n\n"{quoted}",1\n')
+    table = f'own."{quoted}"'
+    assert look(http, upload).json()["columns"][0]["name"] == name
+    done = load(http, upload, table)
+    assert (done["state"], done["rows"]) == ("FINISHED", 1), done
+    tree = http.get("/api/v1/tree", params={"schema": "own", "q": name}).json()
+    assert [each["name"] for each in tree["items"]] == [name]
+    found = http.get("/api/v1/find", params={"q": name.split()[0]}).json()
+    assert name in [each["name"] for each in found]
+    path = f"/api/v1/tables/{quote(table, safe='')}"
+    assert http.get(f"{path}/overview").json()["columns"][0]["name"] == name
+    assert quoted in http.get(f"{path}/ddl").json()["sql"]
+    assert http.get(f"{path}/sample").json()["rows"][0][0] == name
+    text = "SELECT * FROM own."
+    typed = {"sql": text, "position": len(text)}
+    labels = [
+        item["label"] for item in http.post("/api/v1/completions", json=typed).json()["items"]
+    ]
+    assert name in labels
+    assert http.delete(path).status_code == 204

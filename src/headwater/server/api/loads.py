@@ -78,6 +78,7 @@ class PreviewView(BaseModel):
     """A file's beginning; `whole` says that it is all of the file."""
 
     name: str
+    files: int = Field(description="Files of this upload: the first of them is shown.")
     format: str
     columns: list[PreviewColumnView]
     rows: list[list[str | None]]
@@ -153,20 +154,21 @@ async def upload(
 @router.post("/uploads/{upload_id}/preview")
 def look(upload_id: str, body: PreviewRequest, caller: Caller, running: Running) -> PreviewView:
     """The file's columns with types, first rows, and what is wrong in its first lines."""
-    file = running.loader.uploads.peek(caller.principal, upload_id)
+    held = running.loader.uploads.peek(caller.principal, upload_id)
     types = {name: parse_type(text, Dialect.TRINO) for name, text in body.types.items()}
     wish = Wish(body.separator, body.header, types)
-    found = preview(running.engine, caller, file, wish)
+    found = preview(running.engine, caller, held.files[0], wish)
     return PreviewView(
-        name=file.name,
+        name=held.files[0].name,
+        files=len(held.files),
         format=found.format,
         columns=[PreviewColumnView(**asdict(column)) for column in found.columns],
         rows=[list(row) for row in found.rows],
         faults=[FaultView(line=fault.line, message=fault.message) for fault in found.faults],
         separator=found.separator,
         header=found.header,
-        whole=found.whole,
-        table=suggested_name(file.name),
+        whole=found.whole and len(held.files) == 1,
+        table=suggested_name(held.name),
     )
 
 
@@ -190,15 +192,15 @@ def start(body: LoadRequest, caller: Caller, running: Running) -> LoadView:
         for wish in body.columns
     )
     _check_names([choice.to for choice in columns])
-    files = tuple(running.loader.uploads.take(caller.principal, body.uploads))
+    taken = running.loader.uploads.take(caller.principal, body.uploads)
     load = Load(
         table,
-        files,
+        tuple(file for held in taken for file in held.files),
         body.mode,
         body.on_error == "skip",
         columns,
         CsvOptions(body.separator, body.header),
-        kept=tuple(body.uploads) if body.keep else (),
+        kept=tuple(taken) if body.keep else (),
     )
     return _view(running.loader.start(caller, load))
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Collection
-from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import AccessRequest
 from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.principal import Identity
 from headwater.model.privilege import Privilege, Securable, SecurableKind
-from headwater.model.statement import Session
 from headwater.server.api.context import Caller, RequestId, Running
 from headwater.server.inspection import CLIENT
-from headwater.server.load.files import LoadFile, format_of
 from headwater.server.parts import Parts
 from headwater.server.samples.loader import SCHEMA, load_samples, samples_loaded
 
 router = APIRouter(tags=["onboarding"])
 
-_ENTRIES = 1000
-_FILES = 100
 _READ = (Privilege.READ_FILES, Privilege.ALL)
 _loading = threading.Lock()
 
@@ -56,31 +49,9 @@ class Onboarding(BaseModel):
     queries: list[FirstQuery]
     schemas: list[str] = Field(description="Those in which the caller may make tables.")
     may_create_schema: bool
-    locations: list[str] = Field(description="Folders whose files the caller may read.")
-
-
-class LocationEntryView(BaseModel):
-    """A file or folder; `format` is None for files that cannot be loaded."""
-
-    name: str
-    path: str
-    folder: bool
-    bytes: int
-    format: str | None
-
-
-class StageRequest(BaseModel):
-    """Files of granted locations to copy for loading."""
-
-    paths: list[str] = Field(min_length=1, max_length=_FILES)
-
-
-class StagedFile(BaseModel):
-    """A file that was copied; it is an upload from here on."""
-
-    id: str
-    name: str
-    bytes: int
+    locations: list[str] = Field(
+        description="Folders and S3 locations whose files the caller may read."
+    )
 
 
 _QUERIES: tuple[tuple[FirstQuery, dict[str, set[str]]], ...] = (
@@ -184,58 +155,6 @@ def make_samples(caller: Caller, running: Running, request: RequestId) -> None:
     threading.Thread(target=work, name="samples", daemon=True).start()
 
 
-@router.get("/locations/files")
-def location_files(path: str, caller: Caller, running: Running) -> list[LocationEntryView]:
-    """What a granted folder of the server's machine holds."""
-    session = Session(caller, source="studio")
-    return [
-        LocationEntryView(
-            name=each.name,
-            path=each.path,
-            folder=each.is_folder,
-            bytes=each.bytes,
-            format=None if each.is_folder else _format(each.name),
-        )
-        for each in running.locations.entries(session, path, most=_ENTRIES)
-    ]
-
-
-@router.post("/locations/stage", status_code=201)
-def stage(body: StageRequest, caller: Caller, running: Running) -> list[StagedFile]:
-    """Copies files of granted locations, to be previewed and loaded like uploads."""
-    uploads = running.loader.uploads
-    places = [uploads.place(Path(path).name) for path in body.paths]
-    most = min(running.settings.limits.upload_bytes, uploads.room)
-    with tempfile.TemporaryDirectory(dir=uploads.folder) as folder:
-        session = Session(caller, source="studio")
-        names, _ = running.locations.fetch(session, body.paths, Path(folder), most=most)
-        copied = [Path(folder) / name for name in names]
-        for path, found in zip(body.paths, copied, strict=True):
-            if not found.is_file():
-                raise error(
-                    ErrorCode.INVALID_FILE, f"{path[:200]} is not one file", hint="name its files"
-                )
-        return [
-            _staged(running, caller, found, place)
-            for found, place in zip(copied, places, strict=True)
-        ]
-
-
-def _staged(running: Parts, caller: Identity, found: Path, place: LoadFile) -> StagedFile:
-    size = found.stat().st_size
-    found.rename(place.path)
-    place.path.chmod(0o600)
-    upload_id = running.loader.uploads.keep(caller.principal, place)
-    return StagedFile(id=upload_id, name=place.name, bytes=size)
-
-
-def _format(name: str) -> str | None:
-    try:
-        return format_of(name)[0].value
-    except HeadwaterError:
-        return None
-
-
 def _comment(running: Parts, identifier: TableIdentifier) -> str | None:
     properties = running.catalog.table(identifier).metadata.get("properties") or {}
     comment = properties.get("comment")
@@ -255,7 +174,7 @@ def _answerable(
 
 
 def _locations(asked: AccessRequest) -> list[str]:
-    """The local folders on which the caller holds READ FILES."""
+    """The folders of this machine, and the S3 locations, on which the caller holds READ FILES."""
     found: set[str] = set()
     for grants in asked.state.grants.values():
         for grant in grants:
@@ -265,7 +184,6 @@ def _locations(asked: AccessRequest) -> list[str]:
                 and grant.effect == "grant"
                 and grant.privilege in _READ
                 and grant.principal_id in asked.subject.active
-                and uri.startswith("file://")
             ):
                 found.add(uri.removeprefix("file://"))
     return sorted(found)

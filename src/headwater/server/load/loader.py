@@ -34,7 +34,7 @@ from headwater.server.load.files import (
     inspect,
     lines_with,
 )
-from headwater.server.load.uploads import Uploads
+from headwater.server.load.uploads import Held, Uploads
 from headwater.sql.types import data_type
 from headwater.telemetry.logs import log
 
@@ -81,7 +81,7 @@ class ColumnChoice:
 class Load:
     """What to load: files of one format into one table; no `columns` means all as they are.
 
-    `kept` are the ids of uploads that are there again, for another attempt, when the load fails.
+    `kept` are the uploads that are there again, for another attempt, when the load fails.
     """
 
     table: TableIdentifier
@@ -90,7 +90,7 @@ class Load:
     skip_errors: bool
     columns: tuple[ColumnChoice, ...] = ()
     options: CsvOptions = AS_WRITTEN
-    kept: tuple[str, ...] = ()
+    kept: tuple[Held, ...] = ()
 
 
 @dataclass(slots=True)
@@ -155,7 +155,7 @@ class Loader:
             )
         finally:
             if job.error is not None and job.load.kept:
-                self.uploads.give_back(job.identity.principal, job.load.kept, job.load.files)
+                self.uploads.give_back(job.load.kept)
             else:
                 for file in job.load.files:
                     file.path.unlink(missing_ok=True)

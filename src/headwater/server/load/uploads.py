@@ -19,9 +19,16 @@ _RESERVE_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class Held:
+    """Files that wait to be loaded together: one that was sent, or those of a location's path.
+
+    `name` is what its owner calls it; `received` is on the monotonic clock.
+    """
+
+    id: str
     owner: Principal
-    file: LoadFile
+    name: str
+    files: tuple[LoadFile, ...]
     received: float
 
 
@@ -31,7 +38,7 @@ class Uploads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._held: dict[str, _Upload] = {}
+        self._held: dict[str, Held] = {}
 
     def place(self, name: str) -> LoadFile:
         """Where the bytes of a file of that name go; raises INVALID_FILE for an unknown kind."""
@@ -41,15 +48,15 @@ class Uploads:
         path = self._folder / (secrets.token_hex(16) + suffix_of(file_format, compressed))
         return LoadFile(path, name, file_format, compressed)
 
-    def keep(self, owner: Principal, file: LoadFile) -> str:
-        """Registers a file that has arrived in full; returns its id."""
-        upload_id = secrets.token_hex(16)
+    def keep(self, owner: Principal, *files: LoadFile, name: str | None = None) -> str:
+        """Registers files that have arrived in full, as one upload; returns its id."""
+        held = Held(secrets.token_hex(16), owner, name or files[0].name, files, time.monotonic())
         with self._lock:
-            self._held[upload_id] = _Upload(owner, file, time.monotonic())
-        return upload_id
+            self._held[held.id] = held
+        return held.id
 
-    def take(self, owner: Principal, ids: Sequence[str]) -> list[LoadFile]:
-        """The owner's files of those ids, for one load; raises FILE_NOT_FOUND."""
+    def take(self, owner: Principal, ids: Sequence[str]) -> list[Held]:
+        """The owner's uploads of those ids, for one load; raises FILE_NOT_FOUND."""
         with self._lock:
             found = [self._held.get(upload_id) for upload_id in ids]
             if not ids or not all(upload and upload.owner == owner for upload in found):
@@ -60,10 +67,10 @@ class Uploads:
                 )
             for upload_id in ids:
                 del self._held[upload_id]
-        return [upload.file for upload in found if upload is not None]
+        return [upload for upload in found if upload is not None]
 
-    def peek(self, owner: Principal, upload_id: str) -> LoadFile:
-        """The owner's file of that id, which stays and lives for another hour."""
+    def peek(self, owner: Principal, upload_id: str) -> Held:
+        """The owner's upload of that id, which stays and lives for another hour."""
         with self._lock:
             upload = self._held.get(upload_id)
             if upload is None or upload.owner != owner:
@@ -73,22 +80,22 @@ class Uploads:
                     hint="it was loaded already, or waited for more than an hour: send it again",
                 )
             self._held[upload_id] = replace(upload, received=time.monotonic())
-        return upload.file
+        return upload
 
-    def give_back(self, owner: Principal, ids: Sequence[str], files: Sequence[LoadFile]) -> None:
-        """Takes files again that `take` handed out, under their ids: their load failed."""
+    def give_back(self, taken: Sequence[Held]) -> None:
+        """Takes uploads again that `take` handed out, under their ids: their load failed."""
         with self._lock:
-            for upload_id, file in zip(ids, files, strict=True):
-                self._held[upload_id] = _Upload(owner, file, time.monotonic())
+            for upload in taken:
+                self._held[upload.id] = replace(upload, received=time.monotonic())
 
     def drop(self, owner: Principal, upload_id: str) -> None:
-        """Removes a file that will not be loaded; harmless when it is gone."""
+        """Removes an upload that will not be loaded; harmless when it is gone."""
         with self._lock:
             upload = self._held.get(upload_id)
             if upload is None or upload.owner != owner:
                 return
             del self._held[upload_id]
-        upload.file.path.unlink(missing_ok=True)
+        _remove(upload)
 
     @property
     def room(self) -> int:
@@ -107,4 +114,9 @@ class Uploads:
             old = [key for key, upload in self._held.items() if upload.received < limit]
             expired = [self._held.pop(key) for key in old]
         for upload in expired:
-            upload.file.path.unlink(missing_ok=True)
+            _remove(upload)
+
+
+def _remove(upload: Held) -> None:
+    for file in upload.files:
+        file.path.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ export function HomePage(): ReactNode {
             )}
             {samples.error && <div className="p-3"><ErrorBox error={samples.error} /></div>}
           </Card>
-          <Card title="Bring your own data" actions={found && found.locations.length > 0 && <Link to="/import" search={{ from: "folder" } as never} className="text-accent text-sm hover:underline">from a folder of the server</Link>}>
+          <Card title="Bring your own data" actions={mayLoad && <><Link to="/import" search={{ from: "folder" } as never} className="text-accent text-sm hover:underline">from a folder</Link><Link to="/import" search={{ from: "s3" } as never} className="text-accent ml-3 text-sm hover:underline">from S3</Link></>}>
             <div className="p-3">
               {!found ? <Skeleton lines={4} /> : mayLoad ? <DropZone compact limits={limits.data} onFiles={take} /> : (
                 <p className="text-text-2 px-2 py-6 text-center">You may not make tables yet. Ask an administrator for CREATE TABLE on a schema.</p>

@@ -7,11 +7,17 @@ import { useUrl } from "@/shell/url";
 import { ErrorBox, Skeleton, Tabs } from "@/ui";
 
 import { DropZone } from "./DropZone";
-import { Folder } from "./Folder";
 import { take } from "./pending";
+import { Places } from "./Places";
 import { Review } from "./Review";
 import type { Sent } from "./send";
 import { Sending } from "./Sending";
+
+const SOURCES = [
+  { value: "computer", label: "This computer" },
+  { value: "folder", label: "A folder of the server" },
+  { value: "s3", label: "S3 location" },
+];
 
 /** The way of a file into a table: choose, send, look, load. What was sent stands in the address. */
 export function LoadPage(): ReactNode {
@@ -36,7 +42,7 @@ export function LoadPage(): ReactNode {
     setUrl({ upload: undefined });
   };
   const locations = welcome.data?.locations ?? [];
-  const from = url.from === "folder" && locations.length ? "folder" : "computer";
+  const from = url.from === "folder" || url.from === "s3" ? url.from : "computer";
   const problem = limits.error ?? welcome.error;
   return (
     <Page crumbs={[{ label: "Home", to: "/" }, { label: "Load a file" }]}>
@@ -45,12 +51,14 @@ export function LoadPage(): ReactNode {
           <Review key={url.upload} uploads={uploads} welcome={welcome.data} wish={url} onAgain={again} />
         ) : files.length ? (
           <Sending files={files} limits={limits.data} onDone={arrived} onCancel={again} />
-        ) : locations.length ? (
-          <Tabs label="Where the files are" value={from} onChange={(value) => setUrl({ from: value === "folder" ? "folder" : undefined })} items={[{ value: "computer", label: "This computer" }, { value: "folder", label: "A folder of the server" }]}>
-            <div className="pt-4">{from === "folder" ? <Folder locations={locations} onStaged={arrived} /> : <DropZone limits={limits.data} onFiles={setFiles} />}</div>
-          </Tabs>
         ) : (
-          <DropZone limits={limits.data} onFiles={setFiles} />
+          <Tabs label="Where the files are" value={from} onChange={(value) => setUrl({ from: value === "computer" ? undefined : value })} items={SOURCES}>
+            <div className="pt-4">
+              {from === "computer" ? <DropZone limits={limits.data} onFiles={setFiles} /> : (
+                <Places key={from} kind={from} locations={locations.filter((each) => each.startsWith("s3://") === (from === "s3"))} onStaged={arrived} />
+              )}
+            </div>
+          </Tabs>
         )}
       </div>
     </Page>

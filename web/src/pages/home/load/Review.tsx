@@ -121,7 +121,7 @@ export function Review({ uploads, welcome, wish, onAgain }: ReviewProps): ReactN
       {preview.error && <ErrorBox error={preview.error} />}
       {found.faults.length > 0 && <Faults faults={found.faults} skip={skip} onSkip={setSkip} />}
       <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_20rem]">
-        <Card title={`Columns of ${found.name}`} actions={<span className="text-text-3 text-sm">{found.whole ? "from all rows" : "as its first rows look"}</span>}>
+        <Card title={`Columns of ${found.name}${found.files > 1 ? `, the first of ${count(found.files)} files` : ""}`} actions={<span className="text-text-3 text-sm">{found.whole ? "from all rows" : "as its first rows look"}</span>}>
           <Columns preview={found} choices={choices} onChange={(name, choice) => setChoices((now) => new Map(now).set(name, choice))} />
         </Card>
         <Card title="Where it goes">

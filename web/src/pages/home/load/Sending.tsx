@@ -4,13 +4,13 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 
 import { isAbort } from "@/api/client";
 import { Button, IconButton } from "@/ui";
-import { bytes, duration, percent } from "@/ui/format";
+import { bytes, duration, percent, plural } from "@/ui/format";
 
 import { refusal, send, type Sent } from "./send";
 
 interface SendingProps {
   files: readonly File[];
-  limits: { bytes: number; extensions: readonly string[] };
+  limits: { bytes: number; by_disk: boolean; extensions: readonly string[] };
   onDone: (sent: Sent[]) => void;
   onCancel: () => void;
 }
@@ -95,7 +95,7 @@ export function SentFile({ file, onRemove }: { file: Sent; onRemove?: () => void
     <span className="bg-surface-2 inline-flex h-6 max-w-72 items-center gap-1.5 rounded-md border px-2">
       <FileText aria-hidden size={13} className="text-text-3 shrink-0" />
       <bdi className="truncate">{file.name}</bdi>
-      <span className="text-text-3 shrink-0 text-sm tabular-nums">{bytes(file.bytes)}</span>
+      <span className="text-text-3 shrink-0 text-sm tabular-nums">{(file.files ?? 1) > 1 && `${plural(file.files ?? 1, "file")}, `}{bytes(file.bytes)}</span>
       {onRemove && <IconButton size="sm" icon={X} label={`Leave out ${file.name}`} onClick={onRemove} />}
     </span>
   );

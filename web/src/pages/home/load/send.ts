@@ -1,12 +1,15 @@
 // Sends files: with their progress, which fetch does not tell, and a way to stop.
 
 import { ApiError, ConnectionError } from "@/api/client";
+import { bytes } from "@/ui/format";
 
 /** A file that has arrived, by the id that loads name it with. */
 export interface Sent {
   id: string;
   name: string;
   bytes: number;
+  /** How many files it holds, where it was taken from a folder. */
+  files?: number;
 }
 
 /** Sends one file as it is; `progress` hears the bytes sent so far. Nothing of it stays after an abort. */
@@ -31,12 +34,14 @@ export function send(file: File, progress: (bytes: number) => void, signal: Abor
 }
 
 /** Why a file cannot be sent at all; null when it can. */
-export function refusal(file: File, limits: { bytes: number; extensions: readonly string[] }): string | null {
+export function refusal(file: File, limits: { bytes: number; by_disk: boolean; extensions: readonly string[] }): string | null {
   const name = file.name.toLowerCase();
   if (!limits.extensions.some((end) => name.endsWith(end))) {
     return `Files of this kind cannot be loaded: ${limits.extensions.filter((end) => !end.endsWith(".gz")).join(", ")} can, text also as .gz.`;
   }
-  if (file.size > limits.bytes) return "The file is larger than what this server takes.";
+  if (file.size > limits.bytes) {
+    return `The file has ${bytes(file.size)}; ${limits.by_disk ? "the server's disk has room for" : "this server takes"} ${bytes(limits.bytes)} at most.`;
+  }
   if (file.size === 0) return "The file is empty.";
   return null;
 }
