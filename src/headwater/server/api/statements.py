@@ -174,7 +174,8 @@ def history(
         limit=limit,
     )
     return [
-        StatementEntry(**entry.values | _live(running, caller, entry["id"])) for entry in entries
+        StatementEntry(**{**entry.values, **_live(running, caller, entry["id"])})
+        for entry in entries
     ]
 
 
