@@ -7,7 +7,7 @@ UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg \
-	test-releases pyspark-tests bench bench-studio docs screenshots clean
+	test-releases test-large-upload pyspark-tests bench bench-studio docs screenshots clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ test-releases: $(VENV)/.dev  ## Installs Spark 3.5 and 4.0 (minutes), and tests 
 	  HEADWATER_RELEASES=$${HEADWATER_RELEASES:-$(CURDIR)/.test-cache/releases} \
 	    $(BIN)/headwater release install $$release || exit 1; done
 	$(BIN)/python -m pytest tests/integration/spark/test_releases.py
+
+test-large-upload: $(VENV)/.dev  ## Sends 5 GiB to a server and watches its memory (a minute, 5 GiB of disk).
+	HEADWATER_TEST_UPLOAD_MIB=5120 $(BIN)/python -m pytest tests/integration/badinput/test_large_upload.py -s
 
 pyspark-tests: $(VENV)/.dev  ## Runs PySpark's own Connect tests against Headwater, Sail and Spark (an hour).
 	$(BIN)/python tools/pyspark_tests/run.py
