@@ -80,7 +80,7 @@ def fill(admin: Client, tables: int) -> None:
 
     def make(name: str) -> None:
         schema = {"type": "struct", "schema-id": 0, "fields": _FIELDS}
-        admin.post(f"/iceberg/v1/namespaces/{SCHEMA}/tables", {"name": name, "schema": schema})
+        admin.post(f"/iceberg/v1/lake/namespaces/{SCHEMA}/tables", {"name": name, "schema": schema})
 
     started = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
@@ -144,7 +144,7 @@ def questions(client: Client, tables: int) -> dict[str, Callable[[], Any]]:
             "/api/v1/access-matrix", schema=SCHEMA, offset=last
         ),
         "matrix, search": lambda: client.get("/api/v1/access-matrix", search="metrics_099"),
-        "Iceberg REST listing": lambda: client.get(f"/iceberg/v1/namespaces/{SCHEMA}/tables"),
+        "Iceberg REST listing": lambda: client.get(f"/iceberg/v1/lake/namespaces/{SCHEMA}/tables"),
     }
 
 
