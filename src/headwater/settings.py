@@ -246,3 +246,8 @@ def installer_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in passed or name.startswith(families) or name.lower() in proxies
     }
+
+
+def secret_from_environment(name: str) -> str | None:
+    """The value of a variable that a user names as the place of a secret; None when it is unset."""
+    return os.environ.get(name)

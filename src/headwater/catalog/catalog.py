@@ -29,6 +29,8 @@ from headwater.catalog.events import (
     read_events,
     write_event,
 )
+from headwater.catalog.linked.links import Links
+from headwater.catalog.linked.tables import LinkedTables
 from headwater.catalog.manifests import CheckedLists, check_snapshot_files
 from headwater.catalog.names import check_name
 from headwater.catalog.namespaces import Namespaces
@@ -58,12 +60,19 @@ class Catalog:
     that is written there, too. It decides nothing about permissions: governance does, above.
     """
 
-    def __init__(self, database: Database, warehouse: Warehouse, journal: Journal) -> None:
+    def __init__(
+        self,
+        database: Database,
+        warehouse: Warehouse,
+        journal: Journal,
+        links: Links | None = None,
+    ) -> None:
         self.warehouse = warehouse
         self._database = database
         self._journal = journal
         self._namespaces = Namespaces(database, journal)
-        self._objects = Objects(database)
+        self._objects = Objects(database, links)
+        self.linked = LinkedTables(links, self._objects, warehouse)
         self._committer = Committer(database, warehouse, journal, self._objects)
         self._checked = CheckedLists()
 
@@ -77,12 +86,15 @@ class Catalog:
         receipt: Receipt | None = None,
     ) -> NamespaceInfo:
         """Makes a namespace; the one it lies in must exist."""
+        for depth in range(1, len(namespace)):
+            self.linked.require_own(namespace[:depth])
         return self._namespaces.create(namespace, properties, actor, receipt)
 
     def drop_namespace(
         self, namespace: Namespace, actor: Actor, receipt: Receipt | None = None
     ) -> None:
         """Drops an empty namespace; SCHEMA_NOT_EMPTY otherwise."""
+        self.linked.require_own(namespace)
         self._namespaces.drop(namespace, actor, receipt)
 
     def update_namespace(
@@ -209,6 +221,8 @@ class Catalog:
             raise error(ErrorCode.INVALID_ARGUMENT, "a transaction may change each table once")
         if not changes:
             raise error(ErrorCode.INVALID_ARGUMENT, "a transaction must change a table")
+        for identifier in identifiers:
+            self.linked.require_own(identifier.namespace, identifier.name)
         states = self._committer.run(
             identifiers,
             lambda: [self._plan(change, foreign) for change in changes],
@@ -250,6 +264,7 @@ class Catalog:
 
         With `overwrite`, an existing table of that name and the same table-uuid takes that state.
         """
+        self.linked.require_own(identifier.namespace, identifier.name)
         content, metadata = read_registered(self.warehouse, metadata_location)
 
         def plan() -> list[Step]:
@@ -289,6 +304,7 @@ class Catalog:
         receipt: Receipt | None = None,
     ) -> LoadedView:
         """Makes a view from an Iceberg CreateViewRequest."""
+        self.linked.require_own(identifier.namespace, identifier.name)
         self._committer.check_target(identifier, ObjectKind.VIEW)
         view_uuid = str(uuid.uuid4())
         metadata = new_view(request, view_uuid, self._location(request, view_uuid))
@@ -444,6 +460,7 @@ class Catalog:
         )
 
     def _new_metadata(self, identifier: TableIdentifier, request: Mapping[str, Any]) -> Json:
+        self.linked.require_own(identifier.namespace, identifier.name)
         self._committer.check_target(identifier, ObjectKind.TABLE)
         table_uuid = str(uuid.uuid4())
         return new_table(request, table_uuid, self._location(request, table_uuid))
@@ -464,6 +481,7 @@ class Catalog:
         actor: Actor,
         receipt: Receipt | None,
     ) -> None:
+        self.linked.require_own(identifier.namespace, identifier.name)
         with catalog_write(self._database) as connection:
             entry, location = remove_object(connection, identifier, kind, purge=purge)
             details = {
@@ -484,6 +502,8 @@ class Catalog:
         receipt: Receipt | None,
     ) -> None:
         check_name(target.name, kind.value)
+        for each in (source, target):
+            self.linked.require_own(each.namespace, each.name)
         with catalog_write(self._database) as connection:
             entry = rename_object(connection, source, target, kind)
             details = {

@@ -39,6 +39,8 @@ class ChangeKind(StrEnum):
     UPDATE_VIEW = "update-view"
     RENAME_VIEW = "rename-view"
     DROP_VIEW = "drop-view"
+    ADD_CONNECTION = "add-connection"
+    REMOVE_CONNECTION = "remove-connection"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 import sqlalchemy
@@ -63,6 +63,9 @@ _SWAP = Prepared(
 )
 _CACHE_BYTES = 64 * 1024 * 1024
 
+ABSENT = -1
+"""The version of a linked table's row whose table is gone for now: to everybody it is not there."""
+
 
 class State:
     """One version of a table or view: its row, and its metadata as bytes and as a shared dict."""
@@ -84,17 +87,42 @@ class State:
         self.metadata = metadata
 
 
+class Linked(Protocol):
+    """Knows the schemas whose tables another catalog has (`headwater.catalog.linked`)."""
+
+    def follow(self, namespace: Namespace, *, missing: bool = False) -> bool:
+        """Brings a linked schema's rows up to date; False when nothing can have changed."""
+        ...
+
+    def state(self, entry: TableEntry) -> State:
+        """A linked table's current state."""
+        ...
+
+    def is_linked(self, namespace_id: str) -> bool:
+        """True for the id of a linked schema."""
+        ...
+
+
 class Objects:
     """Looks tables and views up; thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, linked: Linked | None = None) -> None:
         self._database = database
+        self._linked = linked
         self._cache = _MetadataCache(_CACHE_BYTES)
 
     def find(self, identifier: TableIdentifier, *, fold_case: bool = False) -> TableEntry | None:
         """The table or view of exactly that name; with `fold_case`, whatever its case."""
-        row = _matching(self._database.rows(_BY_NAME, **_key(identifier)), identifier, fold_case)
+        row = self._find(identifier, fold_case)
         return None if row is None else row.entry
+
+    def _find(self, identifier: TableIdentifier, fold_case: bool) -> _Found | None:
+        key = _key(identifier)
+        row = _matching(self._database.rows(_BY_NAME, **key), identifier, fold_case)
+        linked = self._linked
+        if row is None and linked and linked.follow(identifier.namespace, missing=True):
+            row = _matching(self._database.rows(_BY_NAME, **key), identifier, fold_case)
+        return row
 
     def by_uuid(self, object_uuid: str) -> TableEntry | None:
         """The table or view with that uuid."""
@@ -105,24 +133,31 @@ class Objects:
 
     def listing(self, namespace: Namespace, kind: ObjectKind) -> list[TableEntry]:
         """The tables or views in a namespace, by name; SCHEMA_NOT_FOUND without the namespace."""
+        if self._linked is not None and kind is ObjectKind.TABLE:
+            self._linked.follow(namespace)
         with self._database.read() as connection:
             inside = require_namespace(connection, namespace).id
-            query = _JOINED.where(_TABLE.c.namespace_id == inside, _TABLE.c.kind == kind.value)
+            query = _JOINED.where(
+                _TABLE.c.namespace_id == inside,
+                _TABLE.c.kind == kind.value,
+                _TABLE.c.version != ABSENT,
+            )
             rows = connection.execute(query).all()
         return _by_name(rows)
 
     def all(self) -> list[TableEntry]:
         """Every table and view, by name."""
         with self._database.read() as connection:
-            rows = connection.execute(_JOINED).all()
+            rows = connection.execute(_JOINED.where(_TABLE.c.version != ABSENT)).all()
         return _by_name(rows)
 
     def state(self, identifier: TableIdentifier, kind: ObjectKind) -> State:
         """The current state; TABLE_NOT_FOUND when there is no such table (or view)."""
-        found = self._database.rows(_BY_NAME, **_key(identifier))
-        row = _matching(found, identifier, fold_case=False)
+        row = self._find(identifier, fold_case=False)
         if row is None or row.entry.kind is not kind:
             raise no_object(identifier, kind)
+        if self._linked is not None and self._linked.is_linked(row.entry.namespace_id):
+            return self._linked.state(row.entry)
         object_uuid = row.entry.uuid
         cached = self._cache.get(object_uuid, row.version)
         if cached is None:
@@ -326,7 +361,7 @@ def _matching(
         return None
     row = rows[0]
     entry = _entry(row)
-    if not fold_case and entry.identifier != identifier:
+    if row[4] == ABSENT or (not fold_case and entry.identifier != identifier):
         return None
     return _Found(entry, row[4], row[5])
 

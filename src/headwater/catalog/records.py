@@ -87,3 +87,37 @@ metrics = Table(
     Column("report", JsonValue, nullable=False),
     sqlite_autoincrement=True,
 )
+
+connections = Table(
+    "connection",
+    metadata,
+    # Other catalogs that are read from; a connection's secret is a file of the home.
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Unique("name"),
+)
+
+linked_schemas = Table(
+    "connection_schema",
+    metadata,
+    # Namespaces that show one of another catalog; `remote` joins its levels as `path` does.
+    Column("namespace_id", Text, ForeignKey("catalog_namespace.id"), primary_key=True),
+    Column("connection_id", Text, ForeignKey("connection.id"), nullable=False),
+    Column("remote", Text, nullable=False),
+    Index("ix_connection_schema_connection_id", "connection_id"),
+)
+
+linked_tables = Table(
+    "connection_table",
+    metadata,
+    # Rows of catalog_object in such namespaces: which table of the other catalog each was, as its
+    # own table-uuid tells. None until it was read for the first time.
+    Column("object_uuid", Text, primary_key=True),
+    Column("namespace_id", Text, nullable=False),
+    Column("table_uuid", Text),
+    Index("ix_connection_table_namespace_id", "namespace_id"),
+    Index("ix_connection_table_table_uuid", "table_uuid"),
+)

@@ -34,7 +34,7 @@ def read_registered(warehouse: Warehouse, metadata_location: str) -> tuple[bytes
     content = _unpacked(warehouse.io.read_bytes(metadata_location))
     try:
         metadata = orjson.loads(content)
-        _check(metadata)
+        check_metadata(metadata)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
         raise _invalid("the file is not Iceberg table metadata") from exc
     if warehouse.check(metadata["location"]) != metadata["location"]:
@@ -44,7 +44,8 @@ def read_registered(warehouse: Warehouse, metadata_location: str) -> tuple[bytes
     return content, metadata
 
 
-def _check(metadata: Json) -> None:
+def check_metadata(metadata: Json) -> None:
+    """Raises INVALID_METADATA for what is no table metadata; also KeyError, TypeError and such."""
     version = metadata["format-version"]
     if type(version) is not int or not 1 <= version <= NEWEST_FORMAT_VERSION:
         raise _invalid(f"unsupported format version: {str(version)[:20]}")

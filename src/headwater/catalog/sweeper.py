@@ -64,7 +64,11 @@ class Sweeper:
             for file in self._warehouse.io.list(self._warehouse.root)
             if file.modified_ms < now - grace_ms
         ]
-        entries = self._catalog.all_entries()
+        entries = [
+            entry
+            for entry in self._catalog.all_entries()
+            if not self._catalog.linked.holds(entry.identifier.namespace)
+        ]
         locations: dict[str, set[str] | None] = {}
         skipped: list[tuple[str, str]] = []
         for entry in entries:

@@ -13,6 +13,7 @@ COMMANDS = {
     "up": "Start the server; prints READY when it answers.",
     "sql": "Run one SQL statement and print its result.",
     "catalog": "List, describe, load and drop tables.",
+    "connection": "Show tables of other Iceberg REST catalogs.",
     "grant": "Grant, deny and revoke privileges; filters and masks.",
     "job": "Run SQL scripts, Python, PySpark and JARs.",
     "audit": "Show and verify the audit log.",

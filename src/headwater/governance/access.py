@@ -268,6 +268,7 @@ class AccessRequest:
         seen = rights(self.state, self.subject, path)
         for privilege in operation.privileges:
             self._require(seen, privilege, identifier, SecurableKind.TABLE)
+        self._access.catalog.linked.require_own(identifier.namespace, identifier.name)
         by = (*EXISTS_BY, *operation.privileges)
         target = self._target(identifier, CURRENT, (self.subject,), path, seen, by)
         fields = current_schema(target.loaded.metadata)["fields"]
@@ -450,12 +451,7 @@ class AccessRequest:
         schema = schema_read(loaded.metadata, None if at.is_current else snapshot_id)
         try:
             restriction = self._access.restriction(
-                self.state,
-                subjects,
-                loaded,
-                path,
-                schema["fields"],
-                by,
+                self.state, subjects, loaded, path, schema["fields"], by
             )
         except HeadwaterError as exc:
             self._record_refusal("SELECT", Securable.table(identifier), exc.message)
@@ -469,7 +465,9 @@ class AccessRequest:
         return GovernedScan(
             identifier=target.loaded.identifier,
             table_uuid=target.loaded.uuid,
-            metadata_location=target.loaded.metadata_location,
+            metadata_location=self._access.catalog.linked.readable(
+                target.loaded, target.snapshot_id
+            ),
             snapshot_id=target.snapshot_id,
             columns=restriction.columns,
             row_filter=restriction.row_filter,
@@ -483,6 +481,7 @@ class AccessRequest:
     def _create(self, identifier: TableIdentifier) -> GovernedWrite:
         securable = Securable.schema(identifier.namespace)
         decision = self.check(Privilege.CREATE_TABLE, securable)
+        self._access.catalog.linked.require_own(identifier.namespace, identifier.name)
         return GovernedWrite(
             identifier=identifier,
             table_uuid=None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import LoadedView, ObjectKind, TableEntry
 from headwater.catalog.schema import current_schema, schema_by_id
+from headwater.errors import ErrorCode
 from headwater.governance.decide import EXISTS_BY, rights
 from headwater.governance.resolve import Paths, schema_not_found, table_not_found
 from headwater.governance.restrict import restrict, scan_column
@@ -16,6 +17,18 @@ from headwater.governance.state import PolicyStore, State, Subject
 from headwater.model.identifiers import Namespace, TableIdentifier, namespace_text
 from headwater.model.principal import Identity
 from headwater.model.scan import ScanColumn
+
+UNREADABLE = frozenset(
+    {
+        ErrorCode.TABLE_NOT_FOUND,
+        ErrorCode.INVALID_METADATA,
+        # of a linked table: its catalog is away, or names what may not be read
+        ErrorCode.CONNECTION_FAILED,
+        ErrorCode.INVALID_LOCATION,
+        ErrorCode.PERMISSION_DENIED,
+    }
+)
+"""What may befall one table of a listing and must not end the listing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from headwater.catalog.events import ChangeEvent, ChangeKind
 from headwater.governance import tables
@@ -55,6 +55,16 @@ class GovernanceJournal:
             securable=f"{_noun(event.kind)} {name}",
             details={"object_id": event.object_id, **event.details},
         )
+
+    def binds(self, connection: Connection, object_id: str) -> bool:
+        """True when a grant, a deny, a row filter or a mask is bound to the object itself."""
+        held = (
+            select(tables.privilege_grant.c.id).where(
+                tables.privilege_grant.c.object_id == object_id
+            ),
+            select(tables.policy.c.id).where(tables.policy.c.table_uuid == object_id),
+        )
+        return any(connection.execute(query.limit(1)).first() is not None for query in held)
 
     def _own(self, connection: Connection, actor: Actor, object_id: str, *, replace: bool) -> None:
         table = tables.object_owner

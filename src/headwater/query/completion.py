@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headwater.errors import ErrorCode, HeadwaterError
-from headwater.governance.browse import Browser
+from headwater.governance.browse import UNREADABLE, Browser
 from headwater.governance.state import PolicyStore
 from headwater.model.identifiers import CATALOG_NAME, Namespace, TableIdentifier, namespace_text
 from headwater.model.principal import Identity
@@ -241,7 +241,7 @@ class Completer:
         try:
             return self._browser.columns(identity, TableIdentifier(namespace, name))
         except HeadwaterError as exc:
-            if exc.code in (ErrorCode.TABLE_NOT_FOUND, ErrorCode.INVALID_METADATA):
+            if exc.code in UNREADABLE:
                 return ()
             raise
 

@@ -88,7 +88,7 @@ def metadata_table(
             f"{scan.identifier}${kind} tells about all rows, and you do not see all of them",
             hint="ask for a grant without row filter, mask or hidden columns",
         )
-    made, io = FILE_TABLES[kind], parts.catalog.warehouse.io
+    made, io = FILE_TABLES[kind], parts.catalog.linked.files(scan.identifier)
     return MetadataTable(made.schema(metadata), lambda: made.build(io, metadata, snapshot_id))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headwater.errors import ErrorCode, HeadwaterError
 from headwater.governance.access import AccessRequest
-from headwater.governance.browse import VisibleObject
+from headwater.governance.browse import UNREADABLE, VisibleObject
 from headwater.governance.statements import GovernanceStatements
 from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.privilege import Privilege, Securable
@@ -80,7 +80,7 @@ class Viewer:
         try:
             return self.parts.browser.columns(self.identity, identifier)
         except HeadwaterError as exc:
-            if exc.code in (ErrorCode.TABLE_NOT_FOUND, ErrorCode.INVALID_METADATA):
+            if exc.code in UNREADABLE:
                 return ()
             raise
 
@@ -96,7 +96,7 @@ class Viewer:
         try:
             metadata = load(found.identifier).metadata
         except HeadwaterError as exc:
-            if exc.code is ErrorCode.TABLE_NOT_FOUND:
+            if exc.code in UNREADABLE:
                 return None
             raise
         comment = (metadata.get("properties") or {}).get("comment")

@@ -17,6 +17,8 @@ import sqlalchemy.exc
 
 import headwater
 from headwater.catalog.catalog import Catalog
+from headwater.catalog.linked.connections import Connections
+from headwater.catalog.linked.links import Links
 from headwater.engines.duckdb.engine import DuckDBEngine
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import Access
@@ -211,11 +213,26 @@ class Platform:
         self._admin = ensure_admin(database, audit)
         policies = PolicyStore(database)
         tokens = Tokens(home.path / "token.key", policies)
-        catalog = Catalog(database, storage.warehouse, GovernanceJournal(audit))
+        journal = GovernanceJournal(audit)
+        links = Links(
+            database,
+            Connections(database, journal, home.path / "connections"),
+            storage.engine,
+            home.path / "engine" / "linked",
+            journal.binds,
+        )
+        catalog = Catalog(database, storage.warehouse, journal, links)
         paths = Paths(catalog)
         access = Access(catalog, policies, audit, paths)
         engine = DuckDBEngine(
-            settings, storage.engine, f"{self.url}/iceberg", tokens.issue_engine, home.spool
+            settings,
+            storage.engine,
+            f"{self.url}/iceberg",
+            tokens.issue_engine,
+            home.spool,
+            lambda plan: catalog.linked.reach(
+                [scan.identifier for scan in plan.scans], writes=bool(plan.writes)
+            ),
         )
         engine.start()
         stack.callback(engine.stop)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from headwater.catalog.entries import LoadedTable, ObjectKind, TableEntry
 from headwater.catalog.layout import total_bytes
 from headwater.catalog.schema import snapshot_by_id
 from headwater.client.values import json_value, python_values
-from headwater.errors import ErrorCode, error
+from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.access import Access, AccessRequest
+from headwater.governance.browse import UNREADABLE, VisibleObject
 from headwater.governance.decide import rights
 from headwater.governance.lineage import INTERNAL_CLIENTS, Lineage
 from headwater.model.identifiers import CURRENT, SnapshotRef, TableIdentifier, namespace_text
@@ -49,6 +50,7 @@ _SHOWN = (
     Privilege.DROP,
     Privilege.MANAGE_GRANTS,
 )
+_READ_ONLY = (Privilege.SELECT, Privilege.MANAGE_GRANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Look:
     """A table or view that the viewer sees.
 
     `scan` is what they may read of a table now: None for a view, and for who may not read.
+    `connection` is the one whose catalog the table belongs to, None for own tables.
     """
 
     entry: TableEntry
@@ -63,6 +66,7 @@ class Look:
     columns: tuple[ScanColumn, ...]
     metadata: Mapping[str, Any]
     scan: GovernedScan | None
+    connection: str | None = None
 
     @property
     def sees_all(self) -> bool:
@@ -80,7 +84,8 @@ class Look:
     @property
     def privileges(self) -> list[Privilege]:
         """What the viewer may do with it."""
-        return [each for each in _SHOWN if self.request.allows(each, self.securable)]
+        shown = _SHOWN if self.connection is None else _READ_ONLY
+        return [each for each in shown if self.request.allows(each, self.securable)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class Inspection:
         self._queries = queries
         self._lock = threading.Lock()
         self._profiles: OrderedDict[Any, Profile] = OrderedDict()
-        self._sizes: OrderedDict[int, int | None] = OrderedDict()
+        self._sizes: OrderedDict[Any, int | None] = OrderedDict()
 
     def look(self, identity: Identity, identifier: TableIdentifier, request_id: str) -> Look:
         """The table or view; raises TABLE_NOT_FOUND when it does not exist for the viewer."""
@@ -122,7 +127,8 @@ class Inspection:
         path = request.path(Securable.table(identifier))
         readable = rights(request.state, request.subject, path).some(Privilege.SELECT)
         scan = request.scan(identifier) if readable else None
-        return Look(entry, request, columns, loaded.metadata, scan)
+        connection = self._catalog.linked.connection(identifier.namespace)
+        return Look(entry, request, columns, loaded.metadata, scan, connection)
 
     def whole(
         self, identity: Identity, identifier: TableIdentifier, request_id: str, what: str
@@ -195,7 +201,7 @@ class Inspection:
                 return known
         if not force and not scan.is_restricted:
             metadata = self._catalog.table(identifier).metadata
-            size = self.size(metadata, scan.snapshot_id)
+            size = self.size(identifier, metadata, scan.snapshot_id)
             if size is None:
                 size = _LARGE_BYTES + 1
             if size > _LARGE_BYTES:
@@ -239,7 +245,25 @@ class Inspection:
         query.discard()
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
-    def size(self, metadata: Mapping[str, Any], snapshot_id: int | None) -> int | None:
+    def comments(self, found: Iterable[VisibleObject]) -> dict[str, str]:
+        """The comments of tables and views by name; none of those that cannot be read now."""
+        said: dict[str, str] = {}
+        for each in found:
+            load = self._catalog.view if each.kind == "view" else self._catalog.table
+            try:
+                metadata = load(each.identifier).metadata
+            except HeadwaterError as exc:
+                if exc.code in UNREADABLE:
+                    continue
+                raise
+            comment = (metadata.get("properties") or {}).get("comment")
+            if comment:
+                said[each.identifier.name] = str(comment)
+        return said
+
+    def size(
+        self, identifier: TableIdentifier, metadata: Mapping[str, Any], snapshot_id: int | None
+    ) -> int | None:
         """Bytes of a snapshot's files: as its summary says, or else from its manifests.
 
         None where both would take long. For viewers who see the whole table.
@@ -250,13 +274,14 @@ class Inspection:
         told = summary_number(snapshot or {}, "total-files-size")
         if told is not None:
             return told
+        key = (identifier, snapshot_id)
         with self._lock:
-            if snapshot_id in self._sizes:
-                return self._sizes[snapshot_id]
-        io = self._catalog.warehouse.io
+            if key in self._sizes:
+                return self._sizes[key]
+        io = self._catalog.linked.files(identifier)
         found = total_bytes(io, snapshot, most_manifests=_MANIFESTS)
         with self._lock:
-            self._sizes[snapshot_id] = found
+            self._sizes[key] = found
             while len(self._sizes) > _SIZES_KEPT:
                 self._sizes.popitem(last=False)
         return found

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 FOLDER = Path(__file__).with_name("studio")
 """Where the built studio lies; empty or missing when it has not been built."""
 
-PAGES = ("data", "import", "query", "runs", "governance", "admin")
+PAGES = ("data", "import", "connect", "query", "runs", "governance", "admin")
 """First part of the addresses that the studio itself draws, beside `/`."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")

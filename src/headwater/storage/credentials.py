@@ -21,18 +21,22 @@ class VendedCredentials:
 
 @dataclass(frozen=True, slots=True)
 class S3Endpoint:
-    """An S3 API and the server's own keys for it; `url` carries scheme, host and port."""
+    """An S3 API and keys for it; `url` carries scheme, host and port, None means AWS's own.
 
-    url: str
+    `session_token` belongs to keys that live for a while only.
+    """
+
+    url: str | None
     region: str
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
     path_style: bool = True
+    session_token: str | None = field(default=None, repr=False)
 
     def client_config(self) -> dict[str, str]:
         """What an Iceberg client needs to know of the endpoint: `s3.*` properties, no secret."""
         return {
-            "s3.endpoint": self.url,
+            **({} if self.url is None else {"s3.endpoint": self.url}),
             "s3.region": self.region,
             "client.region": self.region,
             "s3.path-style-access": "true" if self.path_style else "false",

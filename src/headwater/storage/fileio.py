@@ -85,6 +85,10 @@ class LocalFileIO:
             self._real = os.path.realpath(self._folder)
         return self._real
 
+    def check(self, uri: str) -> None:
+        """Raises INVALID_LOCATION for a URI that is not below the root, links resolved."""
+        self._path(uri)
+
     def read_bytes(self, uri: str) -> bytes:
         """The content of a file."""
         path = self._path(uri)

@@ -57,6 +57,7 @@ def _options(endpoint: S3Endpoint, attempts: int) -> dict[str, Any]:
         "region_name": endpoint.region,
         "aws_access_key_id": endpoint.access_key_id,
         "aws_secret_access_key": endpoint.secret_access_key,
+        "aws_session_token": endpoint.session_token,
         "config": Config(
             s3={"addressing_style": "path" if endpoint.path_style else "auto"},
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -74,6 +75,10 @@ class S3FileIO:
         self._client = client
         self._root = root.rstrip("/")
         self._bucket = root.removeprefix("s3://").partition("/")[0]
+
+    def check(self, uri: str) -> None:
+        """Raises INVALID_LOCATION for a URI that is not below the root."""
+        self._key(uri)
 
     def read_bytes(self, uri: str) -> bytes:
         """The content of an object."""

@@ -87,7 +87,8 @@ class DuckDBEngine:
 
     `worker_token` makes the catalog token of a worker by its name. `spool` is the server's folder
     for files on their way in and out; workers may read what waits in its `uploads`. The engine
-    keeps its own files (spill, canary table) in the home's `engine`.
+    keeps its own files (spill, canary table) in the home's `engine`. `reach` says what a plan may
+    read that reads tables outside the warehouse; empty for all others.
     """
 
     name = "duckdb"
@@ -99,8 +100,10 @@ class DuckDBEngine:
         catalog_uri: str,
         worker_token: Callable[[str], str],
         spool: Path,
+        reach: Callable[[GovernedPlan], str] = lambda _plan: "",
     ) -> None:
         self.leases = Leases()
+        self._reach = reach
         self._settings = settings
         self._storage = storage
         self._catalog_uri = catalog_uri
@@ -156,6 +159,8 @@ class DuckDBEngine:
         Raises HeadwaterError, or what `meanwhile` raised.
         """
         limits, defaults = plan.limits, self._settings.limits
+        # Before a worker is taken: it may have to ask another catalog.
+        reach = self._reach(plan)
         run = _Run(
             plan,
             seconds=limits.seconds or defaults.seconds,
@@ -174,7 +179,7 @@ class DuckDBEngine:
             raise
         run.worker = worker
         try:
-            self._send(run, worker)
+            self._send(run, worker, reach)
             if meanwhile is not None:
                 meanwhile()
             return DuckDBResult(run)
@@ -193,7 +198,7 @@ class DuckDBEngine:
         self._pool.abandon(run.ticket)
         run.stop(ErrorCode.USER_CANCELED)
 
-    def _send(self, run: _Run, worker: Worker) -> None:
+    def _send(self, run: _Run, worker: Worker, reach: str) -> None:
         """Leases what the plan may write, and sends it."""
         plan = run.plan
         if plan.governed and not worker.trusted:
@@ -214,6 +219,7 @@ class DuckDBEngine:
             plan.limits.scan_bytes or self._settings.limits.scan_bytes,
             list(plan.before),
             list(plan.after),
+            reach,
         )
         if plan.writes:
             self.leases.grant(worker.name, plan)

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -47,22 +50,31 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def open_instance(configuration: Configure, mode: Mode) -> duckdb.DuckDBPyConnection:
+def open_instance(
+    configuration: Configure, mode: Mode, reach: str = ""
+) -> duckdb.DuckDBPyConnection:
     """A locked in-memory DuckDB with its one connection, for one mode of statements.
 
     `governed` runs without the optimizers that would undo the barrier, and may attach the catalog:
-    everything that writes runs there too.
+    everything that writes runs there too. With a `reach` it reads what that names; the warehouse
+    only if it says so.
     """
+    elsewhere: list[dict[str, Any]] = []
+    if reach:
+        configuration, elsewhere = _reaching(configuration, json.loads(reach))
     connection = duckdb.connect(":memory:", config={"python_enable_replacements": "false"})
     try:
         for name in EXTENSIONS:
             connection.execute(f"LOAD {quote(str(extension_path(name)))}")
         _storage_secret(connection, configuration)
+        for number, keys in enumerate(elsewhere):
+            _secret(connection, f"elsewhere_{number}", keys)
         if mode == "governed":
             connection.execute(
                 f"CREATE SECRET catalog (TYPE iceberg, TOKEN {quote(configuration.catalog_token)})"
             )
-        for statement in _settings(configuration, mode):
+        scopes = [str(keys["scope"]).rstrip("/") + "/" for keys in elsewhere]
+        for statement in _settings(configuration, mode, scopes):
             connection.execute(statement)
     except BaseException:
         connection.close()
@@ -70,23 +82,53 @@ def open_instance(configuration: Configure, mode: Mode) -> duckdb.DuckDBPyConnec
     return connection
 
 
+def _reaching(
+    configuration: Configure, reach: Mapping[str, Any]
+) -> tuple[Configure, list[dict[str, Any]]]:
+    """The configuration of an instance that reaches something else, and the keys for it."""
+    own = bool(reach["own"])
+    root = configuration.root.removeprefix("file://")
+    kept = [each for each in configuration.directories if own or each != root]
+    changed = replace(
+        configuration,
+        storage_kind=configuration.storage_kind if own else "none",
+        directories=[*kept, *reach["directories"]],
+    )
+    return changed, list(reach["s3"])
+
+
 def _storage_secret(connection: duckdb.DuckDBPyConnection, configuration: Configure) -> None:
     connection.execute("SET allow_persistent_secrets = false")
     if configuration.storage_kind != "s3":
         return
-    options = {
-        "KEY_ID": configuration.access_key_id,
-        "SECRET": configuration.secret_access_key,
-        "REGION": configuration.region,
-        "URL_STYLE": "path" if configuration.path_style else "vhost",
-        "SCOPE": configuration.root.rstrip("/") + "/",
+    keys = {
+        "scope": configuration.root,
+        "endpoint": configuration.endpoint,
+        "region": configuration.region,
+        "key_id": configuration.access_key_id,
+        "secret": configuration.secret_access_key,
+        "path_style": configuration.path_style,
     }
-    if configuration.endpoint is not None:
-        scheme, _, host = configuration.endpoint.rpartition("://")
+    _secret(connection, "warehouse", keys)
+
+
+def _secret(connection: duckdb.DuckDBPyConnection, name: str, keys: Mapping[str, Any]) -> None:
+    """A secret for the files below a prefix of a bucket."""
+    options = {
+        "KEY_ID": keys["key_id"],
+        "SECRET": keys["secret"],
+        "REGION": keys["region"],
+        "URL_STYLE": "path" if keys["path_style"] else "vhost",
+        "SCOPE": str(keys["scope"]).rstrip("/") + "/",
+    }
+    if keys.get("session_token"):
+        options["SESSION_TOKEN"] = keys["session_token"]
+    if keys["endpoint"] is not None:
+        scheme, _, host = str(keys["endpoint"]).rpartition("://")
         options["ENDPOINT"] = host.rstrip("/")
         options["USE_SSL"] = "false" if scheme == "http" else "true"
-    listed = ", ".join(f"{name} {quote(value)}" for name, value in options.items())
-    connection.execute(f"CREATE SECRET warehouse (TYPE s3, PROVIDER config, {listed})")
+    listed = ", ".join(f"{option} {quote(value)}" for option, value in options.items())
+    connection.execute(f"CREATE SECRET {name} (TYPE s3, PROVIDER config, {listed})")
 
 
 def attach_catalog(connection: duckdb.DuckDBPyConnection, configuration: Configure) -> None:
@@ -103,8 +145,8 @@ def attach_catalog(connection: duckdb.DuckDBPyConnection, configuration: Configu
     connection.execute("DROP SECRET catalog")
 
 
-def _settings(configuration: Configure, mode: Mode) -> list[str]:
-    allowed = [*configuration.directories]
+def _settings(configuration: Configure, mode: Mode, scopes: list[str]) -> list[str]:
+    allowed = [*configuration.directories, *scopes]
     if configuration.storage_kind == "s3":
         allowed.append(configuration.root.rstrip("/") + "/")
     settings = [
@@ -126,7 +168,7 @@ def _settings(configuration: Configure, mode: Mode) -> list[str]:
         "SET allowed_paths = ['data']",
         f"SET allowed_directories = [{', '.join(quote(path) for path in allowed)}]",
     ]
-    if configuration.storage_kind == "local":
+    if configuration.storage_kind in ("local", "none"):
         # the operating system caches these files already; a second copy would only cost memory
         settings.append("SET enable_external_file_cache = false")
     if mode == "governed":

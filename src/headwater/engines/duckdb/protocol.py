@@ -89,6 +89,7 @@ class Execute(Message):
 
     `writes`: it needs the catalog attached. `quiet`: its error messages must not carry data.
     `before` and `after` run around `sql`, all in one transaction; the result is that of `sql`.
+    `reach` (JSON, with keys, hence no repr) names what it may read when that is not the warehouse.
     """
 
     kind: ClassVar[int] = 4
@@ -102,6 +103,7 @@ class Execute(Message):
     scan_bytes: int
     before: list[str] = field(default_factory=list, repr=False)
     after: list[str] = field(default_factory=list, repr=False)
+    reach: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

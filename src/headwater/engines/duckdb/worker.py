@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,12 @@ from headwater.errors import ErrorCode
 ROWS_PER_BATCH = 32_768
 BYTES_PER_BATCH = 8 * 1024**2
 TICK_SECONDS = 0.1
+INSTANCES_ELSEWHERE = 4
+"""How many instances are kept that reach other places than the warehouse."""
+
+Key = tuple[Mode, str]
+"""What tells instances apart: the mode and the reach of their statements."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -91,11 +98,11 @@ class Worker:
     def __init__(self, connection: Connection, configuration: Configure) -> None:
         self._connection = connection
         self._configuration = configuration
-        self._instances: dict[Mode, duckdb.DuckDBPyConnection] = {}
-        self._time_zones: dict[str, str] = {}
+        self._instances: OrderedDict[Key, duckdb.DuckDBPyConnection] = OrderedDict()
+        self._time_zones: dict[Key, str] = {}
         self._work: queue.SimpleQueue[Running] = queue.SimpleQueue()
         self._running: Running | None = None
-        self._attached = False
+        self._attached: set[Key] = set()
 
     def prepare(self, started: float) -> None:
         """Opens the reading instances, probes the barrier and says Ready."""
@@ -134,11 +141,18 @@ class Worker:
             else:
                 raise ProtocolError("a message that only a worker sends")
 
-    def _instance(self, mode: Mode) -> duckdb.DuckDBPyConnection:
-        instance = self._instances.get(mode)
+    def _instance(self, mode: Mode, reach: str = "") -> duckdb.DuckDBPyConnection:
+        key = (mode, reach)
+        instance = self._instances.get(key)
         if instance is None:
-            instance = open_instance(self._configuration, mode)
-            self._instances[mode] = instance
+            elsewhere = [each for each in self._instances if each[1]]
+            if reach and len(elsewhere) >= INSTANCES_ELSEWHERE:
+                self._instances.pop(elsewhere[0]).close()
+                self._time_zones.pop(elsewhere[0], None)
+                self._attached.discard(elsewhere[0])
+            instance = open_instance(self._configuration, mode, reach)
+            self._instances[key] = instance
+        self._instances.move_to_end(key)
         return instance
 
     def _watch(self) -> None:
@@ -189,14 +203,21 @@ class Worker:
 
     def _run(self, running: Running) -> None:
         execute = running.execute
-        instance = self._instance("governed" if execute.mode == "governed" else "coarse")
-        if execute.writes and not self._attached:
+        key = _key(execute)
+        try:
+            instance = self._instance(*key)
+        except duckdb.Error as raised:
+            # The engine's own words could hold what it was given: keys.
+            detail = f"no instance could be opened: {type(raised).__name__}"
+            self._end(running, plain_failure(ErrorCode.ENGINE_FAILED, detail))
+            return
+        if execute.writes and key not in self._attached:
             try:
                 attach_catalog(instance, self._configuration)
             except duckdb.Error as raised:
                 self._end(running, plain_failure(ErrorCode.ENGINE_FAILED, str(raised)))
                 return
-            self._attached = True
+            self._attached.add(key)
         running.begin(instance)
         failure: Failure | None = None
         try:
@@ -245,9 +266,10 @@ class Worker:
         for item in running.inputs:
             with pa.ipc.open_stream(pa.py_buffer(item.payload)) as reader:
                 instance.register(item.name, reader.read_all())
-        if self._time_zones.get(execute.mode, "UTC") != execute.time_zone:
+        key = _key(execute)
+        if self._time_zones.get(key, "UTC") != execute.time_zone:
             instance.execute(f"SET TimeZone = {quote(execute.time_zone)}")
-            self._time_zones[execute.mode] = execute.time_zone
+            self._time_zones[key] = execute.time_zone
         if running.stopped is not None:
             raise duckdb.InterruptException("stopped before it began")
         together = bool(execute.before or execute.after)
@@ -297,6 +319,10 @@ class Worker:
                 self._connection.send(
                     Batch(execute.statement_id, payload=memoryview(piece.serialize()))
                 )
+
+
+def _key(execute: Execute) -> Key:
+    return ("governed" if execute.mode == "governed" else "coarse", execute.reach)
 
 
 def pieces(batch: pa.RecordBatch) -> list[pa.RecordBatch]:

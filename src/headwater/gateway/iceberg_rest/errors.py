@@ -17,6 +17,7 @@ _ANSWERS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.COMMIT_STATE_UNKNOWN: (500, "CommitStateUnknownException"),
     ErrorCode.UNAUTHENTICATED: (401, "NotAuthorizedException"),
     ErrorCode.PERMISSION_DENIED: (403, "ForbiddenException"),
+    ErrorCode.READ_ONLY_TABLE: (403, "ForbiddenException"),
     ErrorCode.NOT_SUPPORTED: (406, "UnsupportedOperationException"),
     ErrorCode.EXCEEDED_STATEMENT_SIZE: (413, "BadRequestException"),
     ErrorCode.FILE_NOT_FOUND: (400, "BadRequestException"),

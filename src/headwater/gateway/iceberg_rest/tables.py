@@ -176,7 +176,8 @@ class TableOperations:
         metadata: bytes | None = None,
         etag: str | None = None,
     ) -> Reply:
-        config: dict[str, str] = dict(self._client_config)
+        linked = self._catalog.linked.holds(loaded.identifier.namespace)
+        config: dict[str, str] = {} if linked else dict(self._client_config)
         vended = self._vend(call, loaded, permit) if call.delegated else None
         rest: dict[str, Any] = {}
         if vended is not None:
@@ -187,6 +188,9 @@ class TableOperations:
     def _vend(self, call: Call, loaded: LoadedTable, permit: Permit) -> VendedCredentials | None:
         if call.access is None:
             # An engine worker has the storage's keys already.
+            return None
+        if self._catalog.linked.holds(loaded.identifier.namespace):
+            # What its catalog gave us may reach further than this caller may, to write included.
             return None
         name = call.identity.principal.name
         return self._vendor.vend(loaded.location, write=permit.writable, session_name=name)

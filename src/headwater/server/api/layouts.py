@@ -159,7 +159,7 @@ def files(
     """The files of a snapshot; for viewers who see the whole table."""
     found = running.inspection.whole(caller, table_identifier(table), request, "files")
     chosen = _chosen(found.metadata, snapshot)
-    io = running.catalog.warehouse.io
+    io = running.catalog.linked.files(found.entry.identifier)
     page = layout.file_page(io, found.metadata, chosen, offset, limit)
     return FilesView(
         files=[TableFileView(**asdict(row)) for row in page.files],
@@ -179,7 +179,8 @@ def partitions(
     """The partitions of a snapshot, largest first; for viewers who see the whole table."""
     found = running.inspection.whole(caller, table_identifier(table), request, "partitions")
     chosen = _chosen(found.metadata, snapshot)
-    rows = layout.partitions(running.catalog.warehouse.io, found.metadata, chosen)
+    io = running.catalog.linked.files(found.entry.identifier)
+    rows = layout.partitions(io, found.metadata, chosen)
     names = dict.fromkeys(name for row in rows for name in row.values)
     return PartitionsView(
         partitions=[PartitionView(**asdict(row)) for row in rows[:_PARTITIONS]],
@@ -200,7 +201,8 @@ def diff(
     """What changed from one snapshot to another; for viewers who see the whole table."""
     found = running.inspection.whole(caller, table_identifier(table), request, "changes")
     old, new = _chosen(found.metadata, before), _chosen(found.metadata, after)
-    changed = layout.difference(running.catalog.warehouse.io, found.metadata, old, new)
+    io = running.catalog.linked.files(found.entry.identifier)
+    changed = layout.difference(io, found.metadata, old, new)
     had = {f["id"]: f["name"] for f in layout.columns_at(found.metadata, old or {})}
     has = {f["id"]: f["name"] for f in layout.columns_at(found.metadata, new or {})}
     return DiffView(

@@ -49,6 +49,7 @@ class Onboarding(BaseModel):
     queries: list[FirstQuery]
     schemas: list[str] = Field(description="Those in which the caller may make tables.")
     may_create_schema: bool
+    may_connect: bool = Field(description="Whether the caller may connect other catalogs.")
     locations: list[str] = Field(
         description="Folders and S3 locations whose files the caller may read."
     )
@@ -131,8 +132,10 @@ def onboarding(caller: Caller, running: Running, request: RequestId) -> Onboardi
             namespace_text(namespace)
             for namespace in namespaces
             if asked.allows(Privilege.CREATE_TABLE, Securable.schema(namespace))
+            and not running.catalog.linked.holds(namespace)
         ],
         may_create_schema=asked.allows(Privilege.CREATE_SCHEMA, Securable.catalog()),
+        may_connect=asked.allows(Privilege.MANAGE_GRANTS, Securable.catalog()),
         locations=_locations(asked),
     )
 

@@ -16,6 +16,8 @@ from headwater.telemetry.logs import log
 _STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.PERMISSION_DENIED: 403,
+    ErrorCode.READ_ONLY_TABLE: 403,
+    ErrorCode.CONNECTION_FAILED: 502,
     ErrorCode.COMMIT_CONFLICT: 409,
     ErrorCode.RESULT_EXPIRED: 410,
     ErrorCode.SCHEMA_NOT_EMPTY: 409,

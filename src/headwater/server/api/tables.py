@@ -99,6 +99,7 @@ class Overview(BaseModel):
     location: str | None
     properties: dict[str, str]
     view_text: str | None = Field(None, description="For who may change the view.")
+    connection: str | None = Field(None, description="Whose catalog's table this is; read-only.")
 
 
 class ColumnFigures(BaseModel):
@@ -249,13 +250,7 @@ def tree(
         if wanted in each.identifier.name.casefold()
     ]
     page = found[offset : offset + limit]
-    said: dict[str, str] = {}
-    if comments:
-        for each in page:
-            load = running.catalog.view if each.kind == "view" else running.catalog.table
-            comment = (load(each.identifier).metadata.get("properties") or {}).get("comment")
-            if comment:
-                said[each.identifier.name] = str(comment)
+    said = running.inspection.comments(page) if comments else {}
     return ObjectPage(
         items=[_object(each.identifier, each.kind) for each in page],
         total=len(found),
@@ -334,7 +329,9 @@ def overview(table: str, caller: Caller, running: Running, request: RequestId) -
         filtered=found.scan is not None and found.scan.row_filter is not None,
         owner=_owner(found),
         rows=live_rows(snapshot) if snapshot else empty,
-        bytes=running.inspection.size(metadata, snapshot_id) if found.sees_all else None,
+        bytes=running.inspection.size(identifier, metadata, snapshot_id)
+        if found.sees_all
+        else None,
         files=_number(snapshot, "total-data-files", empty),
         snapshot_id=None if snapshot_id is None else str(snapshot_id),
         snapshots=None if is_view else len(metadata.get("snapshots") or ()),
@@ -344,6 +341,7 @@ def overview(table: str, caller: Caller, running: Running, request: RequestId) -
         location=metadata.get("location") if found.sees_all else None,
         properties=properties,
         view_text=_view_text(running, found) if is_view else None,
+        connection=found.connection,
     )
 
 

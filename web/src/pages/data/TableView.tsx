@@ -100,6 +100,11 @@ function Head({ overview, onReload }: { overview: Overview; onReload: () => void
         <Icon aria-hidden size={16} className="text-text-3 shrink-0" />
         <h2 className="truncate text-lg font-semibold" title={`${schema}.${name}`}><bdi>{name}</bdi></h2>
         {kind === "view" && <Badge>view</Badge>}
+        {overview.connection && (
+          <Tooltip text={`A table of the catalog that ${overview.connection} connects: it is changed over there`}>
+            <span><Badge tone="info">linked, read-only</Badge></span>
+          </Tooltip>
+        )}
         {overview.readable && kind === "table" && !overview.sees_all && (
           <Tooltip text={overview.filtered ? "A row filter applies to you: rows and figures here are those that you may see" : "Rows and figures here are what you may see of this table"}>
             <span><Badge tone="warn"><EyeOff aria-hidden size={11} /> restricted for you</Badge></span>

@@ -80,6 +80,11 @@ export function HomePage(): ReactNode {
               {!found ? <Skeleton lines={4} /> : mayLoad ? <DropZone compact limits={limits.data} onFiles={take} /> : (
                 <p className="text-text-2 px-2 py-6 text-center">You may not make tables yet. Ask an administrator for CREATE TABLE on a schema.</p>
               )}
+              {found?.may_connect && (
+                <p className="text-text-2 mt-2 px-1 text-sm">
+                  Tables in another catalog already? <Link to="/connect" className="text-accent hover:underline">Connect a catalog</Link>, without a copy.
+                </p>
+              )}
             </div>
           </Card>
         </div>

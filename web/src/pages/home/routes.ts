@@ -1,6 +1,6 @@
 import { type AnyRoute, createRoute, lazyRouteComponent } from "@tanstack/react-router";
 
-/** Home, and the way of own files into a table. */
+/** Home, the way of own files into a table, and other catalogs. */
 export const homeRoutes = (root: AnyRoute): AnyRoute[] => [
   createRoute({
     getParentRoute: () => root,
@@ -11,5 +11,10 @@ export const homeRoutes = (root: AnyRoute): AnyRoute[] => [
     getParentRoute: () => root,
     path: "/import",
     component: lazyRouteComponent(() => import("./load/LoadPage"), "LoadPage"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/connect",
+    component: lazyRouteComponent(() => import("./connect/ConnectPage"), "ConnectPage"),
   }),
 ];
