@@ -4,7 +4,7 @@
     python tools/many_tables.py --home /tmp/many --tables 10000
 
 Tables are made by the Iceberg REST catalog, those that are there already are kept. Every answer is
-asked for as admin and as `reader`, who holds SELECT on every second table and nothing else. Prints
+asked for as admin and as `reader`, who holds SELECT on every tenth table and nothing else. Prints
 the first answer and the median of seven in milliseconds; exits with 1 when one takes a second.
 """
 
@@ -88,12 +88,11 @@ def fill(admin: Client, tables: int) -> None:
     if missing:
         seconds = time.monotonic() - started
         print(f"{len(missing)} tables made in {seconds:.0f} s", flush=True)
-    known = {each["name"] for each in admin.get("/api/v1/principals")}
-    if "reader" in known:
+    if "reader" in json.dumps(admin.get("/api/v1/principals")):
         return
     admin.post("/api/v1/principals", {"kind": "user", "name": "reader"})
     started = time.monotonic()
-    for number in range(0, tables, 2):
+    for number in range(0, tables, 10):
         grant = {
             "effect": "grant",
             "privileges": [{"privilege": "SELECT"}],
@@ -101,7 +100,7 @@ def fill(admin: Client, tables: int) -> None:
             "to": [{"name": "reader", "kind": "user"}],
         }
         admin.post("/api/v1/grants", grant)
-    print(f"{tables // 2} grants made in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{tables // 10} grants made in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def questions(client: Client, tables: int) -> dict[str, Callable[[], Any]]:
@@ -110,7 +109,7 @@ def questions(client: Client, tables: int) -> dict[str, Callable[[], Any]]:
     def complete(text: str, after: str = "") -> Any:
         return client.post("/api/v1/completions", {"sql": text + after, "position": len(text)})
 
-    last = max(0, tables // 2 - 200)
+    last = max(0, tables // 10 - 200)
     return {
         "home": lambda: client.get("/api/v1/onboarding"),
         "schemas": lambda: client.get("/api/v1/schemas"),
@@ -168,6 +167,7 @@ def main() -> int:
                 ask()
                 taken.append((time.perf_counter() - started) * 1000)
             figures.setdefault(name, {})[user] = [taken[0], statistics.median(taken[1:])]
+            print(f"  {user}: {name}: {taken[0]:.0f} ms first", file=sys.stderr, flush=True)
     print(f"{'milliseconds, first / median':32}{'admin':>16}{'reader':>16}")
     for name, found in figures.items():
         cells = [f"{first:.0f} / {median:.0f}" for first, median in found.values()]
