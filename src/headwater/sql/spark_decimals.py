@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from headwater.model.statement import Dialect
 from headwater.sql.spark_types import MOST_DIGITS, Size, average, quotient, size_of
 
 T = exp.DType
@@ -17,22 +18,10 @@ def exact_quotient(left: exp.Expr, right: exp.Expr, one: Size, two: Size, scale:
     """The quotient of decimals of known sizes, at a scale; NULL where one is, or `right` is 0."""
     above = _times(_unscaled(left, one[1]), scale - one[1] + two[1])
     below = _unscaled(right, two[1])
-    magnitude, divisor = exp.Abs(this=above.copy()), exp.Abs(this=below.copy())
-    whole = exp.IntDiv(this=magnitude, expression=divisor)
-    rest = exp.Mod(this=magnitude.copy(), expression=divisor.copy())
-    half = exp.GTE(this=rest, expression=exp.Sub(this=divisor.copy(), expression=rest.copy()))
-    rounded = exp.Add(
-        this=exp.Paren(this=whole),
-        expression=exp.Case(ifs=[exp.If(this=half, true=_number(1))], default=_number(0)),
-    )
-    negative = exp.NEQ(
-        this=exp.Paren(this=exp.LT(this=above.copy(), expression=_number(0))),
-        expression=exp.Paren(this=exp.LT(this=below.copy(), expression=_number(0))),
-    )
-    signed = exp.Case(
-        ifs=[exp.If(this=negative, true=exp.Neg(this=exp.Paren(this=rounded)))],
-        default=rounded.copy(),
-    )
+    # Each operand's text stands here twice, no more: quotients of quotients multiply it.
+    half = exp.IntDiv(this=exp.Abs(this=below.copy()), expression=_number(2))
+    away = exp.Mul(this=exp.Sign(this=above.copy()), expression=half)
+    signed = exp.IntDiv(this=exp.Paren(this=exp.Add(this=above, expression=away)), expression=below)
     return _scaled(signed, scale)
 
 
@@ -43,6 +32,21 @@ def divide(node: exp.Div, divisor: exp.Expr) -> exp.Expr | None:
     if T.DECIMAL not in kinds or one is None or two is None:
         return None
     return exact_quotient(node.this, divisor, one, two, quotient(one, two)[1])
+
+
+def bounded(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
+    """A sum or product rounded to the scale that Spark leaves it; None where it keeps all of it."""
+    if dialect is not Dialect.SPARK:
+        return None
+    size = None if node.type is None or node.type.this is not T.DECIMAL else size_of(node)
+    one, two = size_of(node.this), size_of(node.expression)
+    if size is None or one is None or two is None:
+        return None
+    exact = one[1] + two[1] if isinstance(node, exp.Mul) else max(one[1], two[1])
+    if size[1] >= exact:
+        return None
+    kind = exp.DataType.build(f"DECIMAL({size[0]}, {size[1]})", "duckdb")
+    return exp.Cast(this=exp.Paren(this=node.copy()), to=kind)
 
 
 def average_of(node: exp.Avg) -> tuple[exp.Expr, exp.Expr, Size, int] | None:

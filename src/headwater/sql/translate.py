@@ -16,7 +16,7 @@ from headwater.sql.filling import fill, parsed, template
 from headwater.sql.functions import unknown_function
 from headwater.sql.lambdas import LAMBDAS, str_to_map
 from headwater.sql.rows import cast_row, constructor, subscript
-from headwater.sql.spark_decimals import average_of, divide, exact_quotient
+from headwater.sql.spark_decimals import average_of, bounded, divide, exact_quotient
 from headwater.sql.templates import AGGREGATES, PASSED_ON, TEMPLATES
 from headwater.sql.trees import node_position
 
@@ -132,10 +132,8 @@ def _divide(node: exp.Div, dialect: Dialect) -> exp.Expr | None:
     if _is_integer(left) and _is_integer(right) and dialect is Dialect.TRINO:
         return exp.Paren(this=exp.IntDiv(this=_operand(left), expression=_operand(_divisor(right))))
     dividend = left if dialect is Dialect.SPARK else None
-    if dialect is Dialect.SPARK:
-        exact = divide(node, _divisor(right, left))
-        if exact is not None:
-            return exact
+    if dividend is not None and (exact := divide(node, _divisor(right, left))) is not None:
+        return exact
     floats = (exp.DType.FLOAT, exp.DType.DOUBLE)
     if dialect is Dialect.TRINO and (_is_float(left, floats) or _is_float(right, floats)):
         return None
@@ -383,7 +381,7 @@ def _as_date(node: exp.Expr, dialect: Dialect) -> exp.Expr | None:
     for value, interval in ((left, right), (right, left)):
         if value.is_type(*_DATE) and isinstance(interval, exp.Interval) and _is_days(interval):
             return exp.Cast(this=exp.Paren(this=node.copy()), to=exp.DType.DATE.into_expr())
-    return None
+    return bounded(node, dialect)
 
 
 def _is_days(interval: exp.Interval) -> bool:
@@ -581,6 +579,7 @@ _RULES: dict[type[exp.Expr], Rule] = {
     exp.ParseDatetime: _parse_datetime,
     exp.Add: _as_date,
     exp.Sub: _as_date,
+    exp.Mul: bounded,
     exp.DateTrunc: _date_trunc,
     exp.TimestampTrunc: _date_trunc,
     exp.DateAdd: _date_add,
