@@ -19,6 +19,8 @@ from sqlglot import exp
 from headwater.errors import HeadwaterError
 from headwater.gateway.spark_connect.elsewhere import Elsewhere, UserSide
 from headwater.gateway.spark_connect.failures import unsupported
+from headwater.gateway.spark_connect.naming import computed_names
+from headwater.gateway.spark_connect.plans.sql_text import parse_statement
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
 from headwater.model.statement import Session
@@ -64,7 +66,12 @@ class Oracle:
         request.schema.plan.root.sql.CopyFrom(sql)
         stager = _EmptyTables(described, self._describer)
         answer = Elsewhere(self._side, session).analyze_on_sail(request, stager)
-        told: bytes = answer.schema.schema.SerializeToString()
+        schema = answer.schema.schema
+        names = computed_names(parse_statement(sql.query))
+        if len(names) == len(schema.struct.fields):  # no star among them
+            for field, name in zip(schema.struct.fields, names, strict=True):
+                field.name = name or field.name
+        told: bytes = schema.SerializeToString()
         return told
 
 

@@ -20,6 +20,7 @@ from headwater.gateway.spark_connect.plans.functions import (
     FUNCTIONS,
     SESSION_FUNCTIONS,
     TABLE_FUNCTIONS,
+    is_function,
     is_refused,
     refused_function,
     words,
@@ -48,6 +49,13 @@ class SparkText(Spark):
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             name: parse for name, parse in Spark.Parser.FUNCTION_PARSERS.items() if name in _SYNTAX
         }
+
+    class Generator(Spark.Generator):  # type: ignore[misc, valid-type]
+        """Writes Spark's own functions as Spark names the columns that they make."""
+
+        def normalize_func(self, name: str) -> str:
+            """The name of a function, in small letters unless it is a user's."""
+            return name.lower() if is_function(name) else name
 
 
 _TREE = words(
