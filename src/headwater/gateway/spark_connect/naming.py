@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-_OPERATORS: dict[type[exp.Binary], str] = {
+_OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%",
 }  # fmt: skip
 
@@ -40,9 +40,8 @@ def _text(node: exp.Expr) -> str | None:
             kind = node.to.sql("spark").replace(" ", "").upper()
             known = inner is not None and written.startswith("CAST(")
             return f"CAST({inner} AS {kind})" if known else None
-    if type(node) not in _OPERATORS:
+    operator = _OPERATORS.get(type(node))
+    if operator is None:
         return None
     left, right = _text(node.this), _text(node.expression)
-    if left is None or right is None:
-        return None
-    return f"({left} {_OPERATORS[type(node)]} {right})"
+    return None if left is None or right is None else f"({left} {operator} {right})"
