@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from headwater.catalog.catalog import Catalog
 from headwater.catalog.entries import LoadedTable, ObjectKind
+from headwater.catalog.names import check_name
 from headwater.catalog.schema import current_schema, resolve_snapshot
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.audit import AuditLog
@@ -479,8 +480,8 @@ class AccessRequest:
         )
 
     def _create(self, identifier: TableIdentifier) -> GovernedWrite:
-        securable = Securable.schema(identifier.namespace)
-        decision = self.check(Privilege.CREATE_TABLE, securable)
+        decision = self.check(Privilege.CREATE_TABLE, Securable.schema(identifier.namespace))
+        check_name(identifier.name, "table")
         self._access.catalog.linked.require_own(identifier.namespace, identifier.name)
         return GovernedWrite(
             identifier=identifier,

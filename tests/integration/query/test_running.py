@@ -151,6 +151,17 @@ def test_a_statement_leaves_its_books_in_order(platform: Platform, session: Sess
     assert platform.audit.verify().problem is None
 
 
+def test_a_name_that_no_table_may_have_never_reaches_the_engine(
+    platform: Platform, session: Session
+) -> None:
+    restarts = [worker.restarts for worker in platform.parts.engine.status().workers]
+    create = 'CREATE TABLE "say ""hi""" AS SELECT 1 AS "a ""quoted"".name"'
+    assert failure(platform, session, create) is ErrorCode.INVALID_ARGUMENT
+    platform.run(session, create.replace('"say ""hi"""', "said"))
+    assert platform.rows(session, 'SELECT "a ""quoted"".name" FROM said') == [(1,)]
+    assert [worker.restarts for worker in platform.parts.engine.status().workers] == restarts
+
+
 def test_without_a_decision_on_disk_no_row_is_handed_out(
     platform: Platform, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
