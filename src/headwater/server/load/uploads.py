@@ -16,6 +16,8 @@ from headwater.server.load.files import LoadFile, format_of, suffix_of
 
 _EXPIRY_SECONDS = 3600.0
 _RESERVE_BYTES = 1024**3
+_RESERVE_PART = 20
+"""What uploads leave free: 1 GiB, or of a small disk this part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Uploads:
     def room(self) -> int:
         """Bytes that another file may have before the disk runs low."""
         space = os.statvfs(self._folder)
-        return max(0, space.f_bavail * space.f_frsize - _RESERVE_BYTES)
+        reserve = min(_RESERVE_BYTES, space.f_blocks * space.f_frsize // _RESERVE_PART)
+        return max(0, space.f_bavail * space.f_frsize - reserve)
 
     @property
     def folder(self) -> Path:
