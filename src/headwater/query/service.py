@@ -16,6 +16,7 @@ from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.model.principal import Identity, Principal
 from headwater.model.statement import Session, Statement
 from headwater.query.history import History
+from headwater.query.memory import give_back
 from headwater.query.query import Query
 from headwater.query.queue import FairQueue, Ticket
 from headwater.query.session import effective_limits, with_properties
@@ -152,9 +153,14 @@ class QueryService:
 
     def _watcher(self) -> None:
         forgotten = 0.0
+        held = False
         while not self._stopping.wait(_TICK_SECONDS):
-            for query in self._snapshot():
+            queries = self._snapshot()
+            for query in queries:
                 self._watch_one(query)
+            if held and not queries:
+                give_back()
+            held = bool(queries)
             if time.monotonic() - forgotten > _FORGET_SECONDS:
                 forgotten = time.monotonic()
                 self._forget()
