@@ -145,7 +145,7 @@ def test_uploads_belong_to_their_sender_and_are_good_once(tmp_path):
         with pytest.raises(HeadwaterError) as caught:
             uploads.take(owner, ids)
         assert caught.value.code is ErrorCode.FILE_NOT_FOUND
-    assert uploads.take(ann, [upload]) == [place]
+    assert [held.files for held in uploads.take(ann, [upload])] == [(place,)]
     with pytest.raises(HeadwaterError):
         uploads.take(ann, [upload])
 

@@ -55,6 +55,10 @@ _DIFFERENT = re.compile(
 lateral table functions (rows for empty arrays)."""
 
 
+_SUMMARIES = frozenset({"count", "mean", "stddev", "min", "25%", "50%", "75%", "max"})
+"""What Sail 0.7.2 knows of `summary`; it leaves other percentiles out without a word."""
+
+
 def views_in(plan: bytes, views: Mapping[str, SessionView]) -> list[Any]:
     """The relations of temporary views whose names a plan holds, and of those in them."""
     found: dict[int, Any] = {}
@@ -83,11 +87,13 @@ def needs_spark(plans: Iterable[Any], checkpoints: Collection[str]) -> bool:
 
 
 def _differs(plan: Any) -> bool:
-    """INTERSECT ALL, EXCEPT ALL and lateral joins of DataFrames."""
+    """INTERSECT ALL, EXCEPT ALL and lateral joins of DataFrames; summaries that Sail cuts short."""
     waiting = [plan]
     while waiting:
         found = waiting.pop()
         if found.DESCRIPTOR.name == "LateralJoin":
+            return True
+        if found.DESCRIPTOR.name == "StatSummary" and not _SUMMARIES.issuperset(found.statistics):
             return True
         if found.DESCRIPTOR.name == "SetOperation" and found.is_all:
             kind = found.DESCRIPTOR.enum_types_by_name["SetOpType"].values_by_number
