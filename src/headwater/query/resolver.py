@@ -77,14 +77,14 @@ class QueryResolver:
     def _system(self, made_up: SystemTable, at: SnapshotRef) -> Relation:
         if not at.is_current:
             raise error(ErrorCode.NOT_SUPPORTED, "a system table has no history")
-        return self.inputs.add(made_up.schema, lambda: made_up.build(self.viewer))
+        return self.inputs.add(made_up.schema, lambda fixed: made_up.build(self.viewer, fixed))
 
     def _metadata_table(self, base: TableIdentifier, suffix: str, at: SnapshotRef) -> Relation:
         scan = self.request.scan(existing(self.parts.catalog, base), CURRENT, via=self.via)
         loaded = self.parts.catalog.table(scan.identifier)
         snapshot_id = resolve_snapshot(loaded.metadata, at)
         made = metadata_table(self.parts, scan, suffix, loaded.metadata, snapshot_id)
-        return self.inputs.add(made.schema, made.build)
+        return self.inputs.add(made.schema, lambda _fixed: made.build())
 
     def _view(self, identifier: TableIdentifier, at: SnapshotRef) -> Relation:
         if not at.is_current:

@@ -369,7 +369,7 @@ class ProcessStager:
             identity=session.identity,
             sql=sql,
             scans=bound.scans,
-            inputs=inputs.tables(bound.inputs),
+            inputs=inputs.tables(bound),
             limits=effective_limits(session, settings.limits),
             time_zone=session.time_zone,
         )

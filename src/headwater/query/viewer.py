@@ -17,6 +17,7 @@ from headwater.model.identifiers import TableIdentifier, namespace_text
 from headwater.model.privilege import Privilege, Securable
 from headwater.model.scan import ScanColumn
 from headwater.query.work import Parts
+from headwater.sql.fixed import Fixed
 from headwater.sql.statements import ShowGovernance
 
 _TYPES = {
@@ -32,22 +33,43 @@ _TYPES = {
 Row = tuple[Any, ...]
 
 
+_SCHEMA_COLUMNS = ("table_schema", "table_schem", "schema_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """The schemas and the tables that a query asks for by name; None for all."""
+
+    schemas: frozenset[str] | None = None
+    names: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, fixed: Fixed) -> Only:
+        """What the columns of information_schema, or of JDBC's lists, are fixed to."""
+        schemas = next((fixed[name] for name in _SCHEMA_COLUMNS if name in fixed), None)
+        return cls(schemas, fixed.get("table_name"))
+
+
+EVERYTHING = Only()
+
+
 class Viewer:
     """Lists the lake as one caller may see it; lives for one statement."""
 
-    def __init__(self, parts: Parts, request: AccessRequest) -> None:
+    def __init__(self, parts: Parts, request: AccessRequest, only: Only = EVERYTHING) -> None:
         self.parts = parts
+        self.only = only
         self.identity = request.identity
-        self._request = request
+        self.request = request
 
     @cached_property
     def is_admin(self) -> bool:
         """True for callers who manage grants on the whole catalog: they see everybody's history."""
-        return self._request.allows(Privilege.MANAGE_GRANTS, Securable.catalog())
+        return self.request.allows(Privilege.MANAGE_GRANTS, Securable.catalog())
 
     def definition(self, identifier: TableIdentifier) -> str | None:
         """A view's text, for callers who may change the view; it names what others may not see."""
-        if not self._request.allows(Privilege.ALTER, Securable.view(identifier)):
+        if not self.request.allows(Privilege.ALTER, Securable.view(identifier)):
             return None
         version = self.parts.catalog.view(identifier).current
         text = next((r["sql"] for r in version["representations"] if r["type"] == "sql"), None)
@@ -60,11 +82,15 @@ class Viewer:
 
     @cached_property
     def objects(self) -> list[VisibleObject]:
-        """The visible tables and views of all schemas, by name."""
-        found: list[VisibleObject] = []
-        for namespace in self.parts.browser.schemas(self.identity):
-            found += self.tables(namespace)
-        return found
+        """The visible tables and views by name: those of `only`, in all schemas that it names."""
+        schemas, names = self.only.schemas, self.only.names
+        return [
+            found
+            for namespace in self.parts.browser.schemas(self.identity)
+            if schemas is None or namespace_text(namespace) in schemas
+            for found in self.tables(namespace)
+            if names is None or found.identifier.name in names
+        ]
 
     def tables(self, namespace: tuple[str, ...]) -> list[VisibleObject]:
         """The visible tables and views of one schema; none when it was dropped meanwhile."""
@@ -87,7 +113,7 @@ class Viewer:
     def governance(self, what: str) -> list[dict[str, Any]]:
         """The rows of SHOW GRANTS, SHOW ROLE GRANTS and the like, as the caller may see them."""
         statement = ShowGovernance(what)
-        shown = GovernanceStatements(self.parts.access).run(statement, self._request)
+        shown = GovernanceStatements(self.parts.access).run(statement, self.request)
         return [] if shown is None else shown.to_pylist()
 
     def comment(self, found: VisibleObject) -> str | None:
@@ -110,9 +136,11 @@ class SystemTable:
     schema: pa.Schema
     rows: Callable[[Viewer], Iterable[Row]]
 
-    def build(self, viewer: Viewer) -> pa.Table:
-        """The whole table for a caller."""
-        return table(self.schema, self.rows(viewer))
+    def build(self, viewer: Viewer, fixed: Fixed) -> pa.Table:
+        """The table for a caller, at least the rows with the values that columns are fixed to."""
+        only = Only.of(fixed)
+        seen = viewer if only == viewer.only else Viewer(viewer.parts, viewer.request, only)
+        return table(self.schema, self.rows(seen))
 
 
 def columns(text: str) -> pa.Schema:

@@ -37,7 +37,7 @@ def transpile(work: Work) -> Work:
         key, recorder = work.recorded
         whole = work.parsed.tree if isinstance(work.parsed, Query) else None
         work.parts.plans.keep(key, KnownPlan.of(recorder, work.bound, sql), whole)
-    inputs = work.inputs.tables(work.bound.inputs) if work.inputs is not None else {}
+    inputs = work.inputs.tables(work.bound) if work.inputs is not None else {}
     plan = GovernedPlan(
         statement_id=work.query.id,
         identity=work.session.identity,
