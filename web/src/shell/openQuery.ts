@@ -12,6 +12,11 @@ export interface QueryDraft {
   run?: boolean;
 }
 
+/** Where a saved query opens: in the tab that has it, else in a new one. */
+export function pageOfSaved(id: string): string {
+  return `/query?saved=${encodeURIComponent(id)}`;
+}
+
 let waiting: QueryDraft[] = [];
 const listeners = new Set<() => void>();
 

@@ -14,6 +14,7 @@ import { Button, Card, EmptyState, ErrorBox, Skeleton } from "@/ui";
 import { DropZone } from "./load/DropZone";
 import { hand } from "./load/pending";
 import { Recent } from "./Recent";
+import { Saved } from "./Saved";
 
 /** Where one begins: queries that run at a click, own data, what one did last, how the server is. */
 export function HomePage(): ReactNode {
@@ -89,7 +90,10 @@ export function HomePage(): ReactNode {
           </Card>
         </div>
         <div className="grid items-start gap-5 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-          <Recent />
+          <div className="flex min-w-0 flex-col gap-5">
+            <Recent />
+            <Saved />
+          </div>
           <Card title="In the lake" actions={<Link to="/data" className="text-accent text-sm hover:underline">all tables</Link>}>
             {!found ? <div className="p-3"><Skeleton lines={5} /></div> : found.sample_tables.length ? (
               <ul className="py-1">

@@ -28,6 +28,7 @@ interface Search {
   tab?: string;
   view?: Panel;
   sql?: string;
+  saved?: string;
   schema?: string;
   dialect?: string;
 }
@@ -62,6 +63,18 @@ export function QueryPage() {
     [tabs, show],
   );
 
+  const openSaved = useCallback(
+    (query: SavedQuery) => {
+      const there = tabs.get().find((one) => one.saved?.id === query.id);
+      if (!there) openTab(savedPart(query));
+      else {
+        if (!unsaved(there) && there.saved && there.saved.version < query.version) tabs.change(there.id, savedPart(query));
+        show(there.id);
+      }
+    },
+    [openTab, show, tabs],
+  );
+
   // What was handed over by another page, or came with a link. A link never runs anything.
   useEffect(() => {
     const take = () => {
@@ -80,9 +93,21 @@ export function QueryPage() {
     setSearch({ tab: made.id, sql: undefined, schema: undefined, dialect: undefined });
   }, [search.sql, search.schema, search.dialect, tabs, setSearch]);
   useEffect(() => {
+    const wanted = search.saved;
+    if (wanted === undefined) return;
+    let left = false;
+    void calls
+      .savedOne(wanted)
+      .then((query) => !left && openSaved(query), toastError)
+      .finally(() => !left && setSearch({ saved: undefined }));
+    return () => {
+      left = true;
+    };
+  }, [search.saved, openSaved, setSearch]);
+  useEffect(() => {
     // The store is asked, not this render: a draft may have become a tab just now.
-    if (tabs.get().length === 0 && search.sql === undefined) tabs.open();
-  }, [all.length, search.sql, tabs]);
+    if (tabs.get().length === 0 && search.sql === undefined && search.saved === undefined) tabs.open();
+  }, [all.length, search.sql, search.saved, tabs]);
   useEffect(() => {
     if (tab && search.tab !== tab.id && search.sql === undefined) setSearch({ tab: tab.id });
   }, [tab, search.tab, search.sql, setSearch]);
@@ -186,14 +211,6 @@ export function QueryPage() {
     escape: { label: "Cancel what runs", group: "Query", run: () => (running ? void cancel(id) : false) },
   });
 
-  const openSaved = (query: SavedQuery) => {
-    const there = all.find((one) => one.saved?.id === query.id);
-    if (!there) openTab(savedPart(query));
-    else {
-      if (!unsaved(there) && there.saved && there.saved.version < query.version) tabs.change(there.id, savedPart(query));
-      show(there.id);
-    }
-  };
   const openHistory = (row: HistoryRow, sql: string, exact: boolean) => {
     openTab({ sql, dialect: row.dialect, schema: row.schema_name, role: row.role });
     if (!exact) toast("Its literals are not kept: fill them in before running it again", { tone: "info" });

@@ -1,9 +1,13 @@
-import { Plus } from "lucide-react";
+import { Bookmark, Plus } from "lucide-react";
 
-import type { CommandSource } from "@/shell/commands";
-import { openQuery } from "@/shell/openQuery";
+import { api } from "@/api/client";
+import { type Command, type CommandSource, score } from "@/shell/commands";
+import { go } from "@/shell/navigation";
+import { openQuery, pageOfSaved } from "@/shell/openQuery";
 
-/** What the palette offers of the Query page. */
+const MOST = 8;
+
+/** What the palette offers of the Query page: a new query, and saved ones by name. */
 export const queryCommands: CommandSource = {
   commands: [
     {
@@ -15,4 +19,19 @@ export const queryCommands: CommandSource = {
       run: () => openQuery({ sql: "" }),
     },
   ],
+  search: async (text, signal) => {
+    const saved = await api.get("/api/v1/saved-queries", { signal });
+    return saved
+      .map((query): Command => ({
+        id: `query:saved:${query.id}`,
+        title: query.name,
+        group: "Saved queries",
+        icon: Bookmark,
+        detail: query.mine ? undefined : query.owner,
+        keywords: query.description,
+        run: () => go(pageOfSaved(query.id)),
+      }))
+      .filter((command) => score(command, text) > 0)
+      .slice(0, MOST);
+  },
 };
