@@ -7,6 +7,8 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pytest
 from headwater.errors import ErrorCode, HeadwaterError
 from headwater.model.identifiers import CURRENT, SnapshotRef
 from headwater.model.statement import Session
+from headwater.query.needs import Comparison, Need, narrowed
 from headwater.query.staging import ProcessStager, StagedTable, Staging
 from headwater.sql.statements import Name
 from platform_fixture import Platform, running_platform
@@ -266,3 +269,151 @@ def test_a_link_is_never_made_to_a_file_outside_the_table(
     os.chmod(files[0], 0o600)
     assert linkable_files(scan, metadata, io, root) is None
     os.chmod(files[0], 0o644)
+
+
+# --- what a plan needs, and no more ---------------------------------------------------------------
+
+
+def needed(alice: Alice, name: str, columns: set[str] | None, *where: Comparison) -> StagedTable:
+    """Stages these columns of the rows that a filter leaves."""
+    parts = Name(tuple(name.split(".")))
+    seen = alice.stager.columns(parts, CURRENT, alice.session)
+    need = narrowed(seen, None if columns is None else frozenset(columns), where)
+    return alice.stager.table(parts, CURRENT, alice.session, need)
+
+
+def test_columns_are_those_that_the_caller_sees(alice: Alice) -> None:
+    name = Name(("hr", "emp"))
+    found = alice.stager.columns(name, CURRENT, alice.session)
+    assert found == (
+        ("id", "long"),
+        ("name", "string"),
+        ("ssn", "string"),
+        ("region", "string"),
+    )
+    assert list(alice.process.inbox.iterdir()) == []
+    with pytest.raises(HeadwaterError) as refused:
+        alice.stager.columns(Name(("hr", "secret")), CURRENT, alice.session)
+    assert refused.value.code is ErrorCode.TABLE_NOT_FOUND
+
+
+def test_only_the_columns_that_are_needed_are_staged(alice: Alice) -> None:
+    assert needed(alice, "hr.emp", set()).columns == ("id",), "rows are counted by a cheap one"
+    staged = needed(alice, "hr.emp", {"ssn", "id"})
+    assert staged.columns == ("id", "ssn")
+    assert staged.schema == "`id` BIGINT, `ssn` STRING"
+    assert alice.read(staged).to_pylist() == [{"id": 1, "ssn": "*******3333"}]
+    assert staged.restricted
+
+
+def test_a_filter_sees_what_the_caller_sees(alice: Alice) -> None:
+    """Stored values and hidden rows lie below the barrier; the filter lies above."""
+    for column, value, rows in (
+        ("ssn", "*******3333", 1),
+        ("ssn", "111-22-3333", 0),
+        ("ssn", "*******6666", 0),
+        ("region", "EU", 1),
+        ("region", "US", 0),
+    ):
+        staged = needed(alice, "hr.emp", {"id", column}, Comparison(column, "=", (value,)))
+        assert alice.read(staged).num_rows == rows, (column, value)
+    hidden = (("id", "long"), ("pay", "int"))
+    need = narrowed(hidden, frozenset({"pay"}), (Comparison("pay", "=", (20,)),))
+    staged = alice.stager.table(Name(("hr", "emp")), CURRENT, alice.session, need)
+    assert staged.columns == ("id", "name", "ssn", "region"), "not the columns that it was made for"
+
+
+def test_every_comparison_means_the_same_here(alice: Alice, platform: Platform) -> None:
+    admin = platform.session()
+    platform.run(
+        admin,
+        "CREATE TABLE hr.kinds (i int, l bigint, d date, p decimal(9,2), s varchar, b boolean)",
+    )
+    platform.run(
+        admin,
+        "INSERT INTO hr.kinds VALUES (-1, 4294967296, DATE '1969-12-31', -0.05, 'a''b', true), "
+        "(2, 5, DATE '2026-01-31', 12.50, '', false), (NULL, NULL, NULL, NULL, NULL, NULL)",
+    )
+    platform.run(admin, "GRANT SELECT ON hr.kinds TO USER alice")
+    alice.process.confines = False
+    for comparison, rows in (
+        (Comparison("i", "=", (-1,)), {-1}),
+        (Comparison("i", "<", (2**40,)), {-1, 2}),
+        (Comparison("l", ">=", (2**32,)), {-1}),
+        (Comparison("d", "<=", (date(1969, 12, 31),)), {-1}),
+        (Comparison("d", "in", (date(2026, 1, 31), date(2000, 1, 1))), {2}),
+        (Comparison("p", "=", (Decimal("-0.05"),)), {-1}),
+        (Comparison("p", ">", (Decimal("12.49"),)), {2}),
+        (Comparison("s", "=", ("a'b",)), {-1}),
+        (Comparison("s", "in", ("", "x")), {2}),
+        (Comparison("b", "=", (True,)), {-1}),
+        (Comparison("b", "is null"), {None}),
+        (Comparison("s", "is not null"), {-1, 2}),
+    ):
+        found = alice.read(needed(alice, "hr.kinds", {"i"}, comparison))
+        assert set(found["i"].to_pylist()) == rows, comparison
+
+
+def test_what_is_there_already_is_not_staged_again(alice: Alice) -> None:
+    region = Comparison("region", "=", ("EU",))
+    narrow = needed(alice, "hr.emp", {"id", "name"}, region)
+    assert needed(alice, "hr.emp", {"name"}, region, Comparison("id", "=", (1,))) == narrow
+    assert needed(alice, "hr.emp", {"name"}) != narrow, "that has rows which are not there"
+    assert needed(alice, "hr.emp", {"ssn"}, region) != narrow
+    whole = alice.table("hr.emp")
+    assert whole.columns == ("id", "name", "ssn", "region")
+    assert len(list(alice.process.inbox.iterdir())) == 4
+    assert needed(alice, "hr.emp", {"ssn", "region"}) == whole
+
+
+def test_another_decision_is_another_content(
+    alice: Alice, platform: Platform, staging: Staging
+) -> None:
+    whole = alice.table("hr.emp")
+    admin = platform.session()
+    platform.run(
+        admin, "CREATE COLUMN MASK no_name ON hr.emp (name) USING replace-with-null TO alice"
+    )
+    again = Alice(alice.session, staging.stager(alice.process), alice.process)
+    staged = needed(again, "hr.emp", {"name"})
+    platform.run(admin, "DROP COLUMN MASK no_name ON hr.emp")
+    assert staged.path != whole.path
+    assert again.read(staged).to_pylist() == [{"name": None}]
+
+
+def test_columns_without_rows(alice: Alice) -> None:
+    name = Name(("hr", "emp"))
+    rowless = alice.stager.table(name, CURRENT, alice.session, Need(rows=False))
+    assert alice.read(rowless).num_rows == 0
+    assert rowless.schema == alice.table("hr.emp").schema
+    deleted = Name(("hr", "deleted"))
+    rowless = alice.stager.table(deleted, CURRENT, alice.session, Need(rows=False))
+    assert rowless.schema == alice.table("hr.deleted").schema
+    assert alice.read(rowless).num_rows == 0
+    view = alice.stager.table(Name(("hr", "cheap")), CURRENT, alice.session, Need(rows=False))
+    assert (view.schema, alice.read(view).num_rows) == ("`name` STRING", 0)
+
+
+def test_views_and_metadata_tables_are_narrowed_too(alice: Alice, platform: Platform) -> None:
+    admin = platform.session()
+    platform.run(admin, "CREATE VIEW hr.both AS SELECT id, name, price FROM hr.open")
+    platform.run(admin, "GRANT SELECT ON hr.both TO USER alice")
+    staged = needed(alice, "hr.both", {"name"}, Comparison("id", "=", (2,)))
+    assert alice.read(staged).to_pylist() == [{"name": "b"}]
+    snapshots = needed(alice, "hr.moving.snapshots", {"operation"})
+    assert snapshots.columns == ("operation",)
+
+
+def test_a_narrow_use_is_audited_as_what_it_is(alice: Alice, platform: Platform) -> None:
+    def audited() -> int:
+        rows = platform.rows(
+            platform.session(),
+            "SELECT count(*) FROM system.audit.events WHERE principal = 'alice' "
+            "AND securable = 'table hr.emp' AND outcome = 'allow'",
+        )
+        return int(str(rows[0][0]))
+
+    before = audited()
+    needed(alice, "hr.emp", {"id"})
+    needed(alice, "hr.emp", {"id"})
+    assert audited() == before + 2, "looking at columns is none of its own"

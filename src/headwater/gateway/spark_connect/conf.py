@@ -20,11 +20,15 @@ ENGINE = "headwater.engine"
 RELEASE = "headwater.release"
 """The release that everything of the session runs on, such as `spark-3.5`; `auto`: see ENGINE."""
 
+STAGING = "headwater.staging"
+"""What of a table a user process gets: `needed` by the plan, or the `whole` of it."""
+
 TIME_ZONE = "spark.sql.session.timeZone"
 
 DEFAULTS: Mapping[str, str] = {
     ENGINE: "auto",
     RELEASE: "auto",
+    STAGING: "needed",
     TIME_ZONE: "UTC",
     "spark.app.name": "headwater",
     "spark.master": "local[*]",
@@ -94,6 +98,7 @@ _OTHERS = re.compile(r"(?!spark\.)[A-Za-z0-9_.:/-]+")
 _CHOICES = {
     ENGINE: ("auto", SAIL, SPARK),
     RELEASE: ("auto", *(name for name in names() if name == SAIL or name.startswith("spark-"))),
+    STAGING: ("needed", "whole"),
 }
 _KEPT = 512
 _LONGEST = 64 * 1024

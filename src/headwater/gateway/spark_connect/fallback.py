@@ -16,7 +16,7 @@ from typing import Any
 from headwater.engines.userprocess.engine import SAIL
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.plans import SessionView
-from headwater.gateway.spark_connect.plans.walk import inside_of
+from headwater.gateway.spark_connect.plans.inside import inside_of
 
 _MISTAKES = frozenset(
     {

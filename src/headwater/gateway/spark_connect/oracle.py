@@ -25,6 +25,7 @@ from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
 from headwater.model.statement import Session
 from headwater.query.describe import Described, Describer
+from headwater.query.needs import EVERYTHING, Columns, Need
 from headwater.query.staging import StagedFiles, StagedTable
 from headwater.sql.statements import Name
 from headwater.sql.types import spark_type
@@ -103,12 +104,12 @@ class _EmptyTables:
     described: Described
     describer: Describer
 
+    def columns(self, name: Name, at: SnapshotRef, session: Session) -> Columns:
+        """Never asked for: nothing is staged here that could be left out."""
+        raise unsupported("only the types of a table are known here")
+
     def table(
-        self,
-        name: Name,
-        at: SnapshotRef,
-        session: Session,
-        columns: Sequence[str] | None = None,
+        self, name: Name, at: SnapshotRef, session: Session, need: Need = EVERYTHING
     ) -> StagedTable:
         """A table without rows."""
         schema = self._scanned(name, session) or self._described(name, session)

@@ -18,8 +18,10 @@ from headwater.gateway.spark_connect.plans import (
 from headwater.model.identifiers import SnapshotRef
 from headwater.model.principal import Identity, Principal, PrincipalKind
 from headwater.model.statement import Dialect, Session
+from headwater.query.needs import EVERYTHING, Columns, Need
 from headwater.query.staging import StagedFiles, StagedTable
 from headwater.sql.statements import Name
+from unit.gateway.spark_connect.frames import T, U
 from unit.gateway.spark_connect.recorder import Recorder
 
 ALICE = Session(
@@ -33,10 +35,18 @@ class Stager:
     """Stages nothing; knows every table but one, and no location."""
 
     tables: list[tuple[str, SnapshotRef, str | None]] = field(default_factory=list)
+    needs: dict[str, Need] = field(default_factory=dict)
+    known: dict[str, Columns] = field(default_factory=dict)
+
+    def columns(self, name: Name, at: SnapshotRef, session: Session) -> Columns:
+        if str(name).endswith(SECRET):
+            raise error(ErrorCode.TABLE_NOT_FOUND, f"table {name} does not exist")
+        return self.known.get(str(name), (("a", "int"), ("b", "string")))
 
     def table(
-        self, name: Name, at: SnapshotRef, session: Session, columns: Sequence[str] | None = None
+        self, name: Name, at: SnapshotRef, session: Session, need: Need = EVERYTHING
     ) -> StagedTable:
+        self.needs[str(name)] = need
         if str(name).endswith(SECRET):
             raise error(ErrorCode.TABLE_NOT_FOUND, f"table {name} does not exist")
         self.tables.append((str(name), at, session.schema))
@@ -91,3 +101,10 @@ def _spark() -> Iterator[tuple[Recorder, Any]]:
 def client(_spark: tuple[Recorder, Any]) -> Client:
     """A PySpark client whose plans are kept."""
     return Client(*_spark)
+
+
+@pytest.fixture
+def known(client: Client) -> Client:
+    """A client of the tables t and u."""
+    client.stager.known = {"ns.t": T, "ns.u": U}
+    return client

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from headwater.model.identifiers import SnapshotRef
 from headwater.model.statement import Session, Statement
 from headwater.query.arrow_writes import WriteTarget
-from headwater.query.staging import StagedFiles, StagedTable
+from headwater.query.needs import EVERYTHING, Columns, Need
+from headwater.query.shelf import StagedFiles, StagedTable
 from headwater.sql.statements import Name
 
 Message = Any
@@ -20,17 +21,17 @@ Message = Any
 class Stager(Protocol):
     """Puts tables and files where one user process can read them; `headwater.query.staging`."""
 
+    def columns(self, name: Name, at: SnapshotRef, session: Session) -> Columns:
+        """The columns that `table` would stage if everything were needed; stages nothing."""
+        ...
+
     def table(
-        self,
-        name: Name,
-        at: SnapshotRef,
-        session: Session,
-        columns: Sequence[str] | None = None,
+        self, name: Name, at: SnapshotRef, session: Session, need: Need = EVERYTHING
     ) -> StagedTable:
         """The table, view, metadata table or system table of that name, as its caller may read it.
 
-        Decided, audited and sealed before it returns. `columns` are all that the plan can use,
-        None when that is not known. Raises TABLE_NOT_FOUND, PERMISSION_DENIED, …
+        At least what is needed of it. Decided, audited and sealed before it returns. Raises
+        TABLE_NOT_FOUND, PERMISSION_DENIED, …
         """
         ...
 

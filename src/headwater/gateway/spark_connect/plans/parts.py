@@ -12,20 +12,28 @@ from sqlglot import exp
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.model import Message, PlanContext, StagedPlan
 from headwater.gateway.spark_connect.plans.names import Names
+from headwater.gateway.spark_connect.plans.needs import depends_on_rows, needs_of
+from headwater.gateway.spark_connect.plans.reads import Filling, Reads
 from headwater.gateway.spark_connect.plans.sql_text import emit, parse_statement
-from headwater.gateway.spark_connect.plans.walk import Filling, Walk
+from headwater.gateway.spark_connect.plans.walk import Walk
+from headwater.query.needs import EVERYTHING, Need
 from headwater.sql.statements import Name
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A relation that was walked: what it reads and what is left to put in."""
+    """A relation that was walked: what it reads and what is left to put in.
+
+    `root` is the relation, when it is one.
+    """
 
     context: PlanContext
     fills: tuple[Callable[[Filling], None], ...]
     python: bool
     only_tables: bool
     tables: tuple[Name, ...]
+    reads: Reads
+    root: Message | None = None
 
 
 def relation_plan(message: Message, context: PlanContext) -> Checked:
@@ -38,12 +46,41 @@ def relation_plan(message: Message, context: PlanContext) -> Checked:
             "Python of your own cannot run here: this machine has no sandbox for it",
             hint="`headwater doctor` says what is missing; SQL and DataFrames work",
         )
-    return Checked(context, tuple(walk.fills), walk.python, walk.only_tables, tuple(walk.tables))
+    return Checked(
+        context,
+        tuple(walk.fills),
+        walk.python,
+        walk.only_tables,
+        tuple(walk.tables),
+        walk.reads,
+        message if message.DESCRIPTOR.name == "Relation" else None,
+    )
 
 
-def stage_relations(plan: Message, *checked: Checked) -> StagedPlan:
-    """Stages what checked relations read; `plan`, which holds them, is ready then."""
-    filling = Filling(checked[0].context)
+def stage_relations(plan: Message, checked: Checked) -> StagedPlan:
+    """Stages what a checked relation needs; `plan`, which holds it, is ready then.
+
+    Of a message that is no relation, everything is needed.
+    """
+    needs = {}
+    if checked.root is not None:
+        needs = needs_of(checked.root, checked.reads, checked.context)
+    return _filled(plan, (checked,), Filling(checked.context, needs))
+
+
+def stage_columns(plan: Message, *checked: Checked) -> StagedPlan:
+    """Stages the columns of what checked relations read, for a plan that is only analysed.
+
+    With rows, where what there is to say of a plan depends on them.
+    """
+    eager = any(
+        each.root is not None and depends_on_rows(each.root, each.reads) for each in checked
+    )
+    need = EVERYTHING if eager else Need(rows=False)
+    return _filled(plan, checked, Filling(checked[0].context, default=need))
+
+
+def _filled(plan: Message, checked: tuple[Checked, ...], filling: Filling) -> StagedPlan:
     for each in checked:
         for fill in each.fills:
             fill(filling)

@@ -19,6 +19,7 @@ from headwater.gateway.spark_connect.plans.names import Names
 from headwater.gateway.spark_connect.plans.parts import (
     constant_text,
     relation_plan,
+    stage_columns,
     stage_relations,
 )
 from headwater.gateway.spark_connect.plans.types import check_schema
@@ -165,5 +166,5 @@ def _analysis(request: Message, plans: list[Message], context: PlanContext) -> R
             raise error(ErrorCode.NOT_SUPPORTED, "only queries can be analysed")
         relations.append(plan.root)
     found = [relation_plan(relation, context) for relation in relations]
-    staged = stage_relations(messages().Plan(), *found)
+    staged = stage_columns(messages().Plan(), *found)
     return RewrittenAnalysis(request, staged.views, staged.tables, staged.python)

@@ -23,6 +23,7 @@ from headwater.gateway.spark_connect.plans.options import FORMATS
 from headwater.gateway.spark_connect.plans.parts import (
     constant_text,
     relation_plan,
+    stage_columns,
     stage_relations,
 )
 from headwater.gateway.spark_connect.plans.settings import check_setting
@@ -256,13 +257,17 @@ class _Statement:
         walk.sql(text, Names(self.context.session, self.context.views), put)
         checked = relation_plan(messages().RelationCommon(), self.context)
         checked = replace(
-            checked, fills=tuple(walk.fills), python=walk.python, tables=tuple(walk.tables)
+            checked,
+            fills=tuple(walk.fills),
+            python=walk.python,
+            tables=tuple(walk.tables),
+            reads=walk.reads,
         )
         return RewrittenPlan(
             Action.RUN,
             python=walk.python,
             tables=checked.tables,
-            stage=lambda: stage_relations(plan, checked),
+            stage=lambda: stage_columns(plan, checked),
         )
 
     def _setting(self) -> RewrittenPlan:

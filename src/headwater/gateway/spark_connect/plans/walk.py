@@ -6,16 +6,15 @@ on the way: what a name stands for is put into the plan by `Walk.fill`, once the
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import functions
 from headwater.gateway.spark_connect.plans.identifiers import texts_of, with_names
+from headwater.gateway.spark_connect.plans.inside import inside_of
 from headwater.gateway.spark_connect.plans.kinds import ALLOWED, PACKAGE, REFUSED
 from headwater.gateway.spark_connect.plans.model import Message, PlanContext, SessionView
 from headwater.gateway.spark_connect.plans.names import (
@@ -25,6 +24,7 @@ from headwater.gateway.spark_connect.plans.names import (
     table_name,
 )
 from headwater.gateway.spark_connect.plans.options import FORMATS, check_options, file_format
+from headwater.gateway.spark_connect.plans.reads import Filling, Reads, TableRead, TextRead
 from headwater.gateway.spark_connect.plans.sql_names import NamedTable, named_tables, rename
 from headwater.gateway.spark_connect.plans.sql_text import (
     check_tree,
@@ -38,41 +38,10 @@ from headwater.gateway.spark_connect.plans.sql_text import (
 from headwater.gateway.spark_connect.plans.types import check_metadata, check_schema
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
-from headwater.query.staging import StagedFiles, StagedTable
 from headwater.sql.statements import Name
 from headwater.sql.time_travel import snapshot_of
 
 _COMMAND_WORDS = "only queries may be used as relations"
-
-
-@dataclass(slots=True)
-class Filling:
-    """What staging has come to so far: the views to create, and what was staged."""
-
-    context: PlanContext
-    views: dict[str, Message] = field(default_factory=dict)
-    tables: dict[tuple[Name, SnapshotRef, str | None], StagedTable] = field(default_factory=dict)
-    files: list[StagedFiles] = field(default_factory=list)
-
-    def table(self, name: Name, at: SnapshotRef, names: Names) -> StagedTable:
-        """The table, staged once for the whole plan."""
-        key = (name, at, names.session.schema)
-        if key not in self.tables:
-            self.tables[key] = self.context.stager.table(name, at, names.session)
-        return self.tables[key]
-
-    def view(self, relation: Message) -> str:
-        """The name of a view of the relation in the user process; one name for one relation."""
-        digest = hashlib.sha256(relation.SerializeToString(deterministic=True)).hexdigest()
-        name = f"hw_{digest[:40]}"
-        if name not in self.views:
-            plan = messages().Plan()
-            command = plan.command.create_dataframe_view
-            command.input.CopyFrom(relation)
-            command.name = name
-            command.replace = True
-            self.views[name] = plan
-        return name
 
 
 Fill = Callable[[Filling], None]
@@ -92,6 +61,7 @@ class Walk:
     only_tables: bool = True
     tables: dict[Name, None] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    reads: Reads = field(default_factory=Reads)
 
     def message(self, message: Message, names: Names) -> None:
         """Checks a message and all inside it."""
@@ -133,11 +103,16 @@ class Walk:
         put: Callable[[str], None],
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        """Checks a query's text; `put` gets what runs instead. `texts`: its string arguments."""
+        """Checks a query's text; `put` gets what runs instead, until then a mark of what it reads.
+
+        `texts` are its string arguments.
+        """
         tree = with_names(parse_statement(text), texts or {})
         if not is_query(tree):
             raise error(ErrorCode.NOT_SUPPORTED, _COMMAND_WORDS)
-        self._tree(tree, names, put, parse_statement)
+        read = self._tree(tree, names, put, parse_statement)
+        if read is not None:
+            put(self.reads.text(read))
 
     def expression(self, text: str, names: Names, put: Callable[[str], None]) -> None:
         """Checks the text of an expression; `put` gets what runs instead."""
@@ -149,30 +124,35 @@ class Walk:
         names: Names,
         put: Callable[[str], None],
         parse: Callable[[str], exp.Expr],
-    ) -> None:
+    ) -> TextRead | None:
         functions_here = self.context.functions | self.context.table_functions
         check_tree(tree, functions_here, self.used_function)
         tree = with_constants(tree, lambda name: self.constant(name, names))
         places: list[tuple[NamedTable, Callable[[Filling], str]]] = []
+        relations: list[tuple[NamedTable, Message]] = []
         for table in named_tables(tree):
             if len(table.parts) == 1 and table.parts[0].casefold() in names.given:
                 continue
-            places.append((table, self._place(table, names)))
+            relation = messages().Relation()
+            places.append((table, self._place(table, relation, names)))
+            relations.append((table, relation))
         if not places:
             put(emit_checked(tree, functions_here, parse))
-            return
+            return None
 
         def fill(filling: Filling) -> None:
             rename(tree, [(table, place(filling)) for table, place in places])
             put(emit_checked(tree, functions_here, parse))
 
         self.fills.append(fill)
+        return TextRead(tree, tuple(relations))
 
-    def _place(self, table: NamedTable, names: Names) -> Callable[[Filling], str]:
-        """What makes the name that stands for a table in SQL text."""
+    def _place(
+        self, table: NamedTable, relation: Message, names: Names
+    ) -> Callable[[Filling], str]:
+        """What makes the name that stands for a table in SQL text; `relation` becomes the table."""
         at = snapshot_of(table.node, names.session)
-        relation = messages().Relation()
-        inner = Walk(self.context, inlined=self.inlined + 1, nodes=self.nodes)
+        inner = self._inside(self.inlined + 1)
         inner.read_table(relation, table.parts, at, {}, names, alias=False)
         self._join(inner)
 
@@ -182,6 +162,9 @@ class Walk:
             return filling.view(relation)
 
         return place
+
+    def _inside(self, inlined: int) -> Walk:
+        return Walk(self.context, inlined=inlined, nodes=self.nodes, reads=self.reads)
 
     def _join(self, inner: Walk) -> None:
         self.nodes, self.inlined = inner.nodes, inner.inlined
@@ -212,9 +195,11 @@ class Walk:
         name = table_name(parts)
         self.tables[name] = None
         target = _under_alias(relation, parts) if alias else relation
+        place = TableRead(name, at, names.session)
+        self.reads.table(target, place)
 
         def fill(filling: Filling) -> None:
-            staged = filling.table(name, at, names)
+            staged = filling.table(place)
             if not staged.path:  # its types are wanted, not its rows
                 target.local_relation.schema = staged.schema
                 return
@@ -233,7 +218,7 @@ class Walk:
         target.CopyFrom(view.relation)
         self.inlined += 1
         _renumber(target, self.inlined << 40)
-        inner = Walk(self.context, inlined=self.inlined, nodes=self.nodes)
+        inner = self._inside(self.inlined)
         inner.message(target, names.inside(view))
         self._join(inner)
         self.fills += inner.fills
@@ -285,32 +270,6 @@ def check_fields(message: Message, kind: str) -> None:
         if found.name not in allowed:
             reason = REFUSED.get(kind, {}).get(found.name, f"{kind}.{found.name}")
             raise error(ErrorCode.NOT_SUPPORTED, f"not supported over Spark Connect: {reason}")
-
-
-def inside_of(message: Message) -> Iterator[Message]:
-    """The messages right inside a message, values of maps included."""
-    for name, shape in _shape(message.DESCRIPTOR):
-        if shape == "one":
-            if message.HasField(name):
-                yield getattr(message, name)
-        elif shape == "many":
-            yield from getattr(message, name)
-        else:
-            yield from getattr(message, name).values()
-
-
-@lru_cache(maxsize=1024)
-def _shape(descriptor: Message) -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = []
-    for each in descriptor.fields:
-        if each.message_type is None:
-            continue
-        if each.message_type.GetOptions().map_entry:
-            if each.message_type.fields_by_name["value"].message_type is not None:
-                found.append((each.name, "map"))
-        else:
-            found.append((each.name, "many" if each.is_repeated else "one"))
-    return tuple(found)
 
 
 def _under_alias(relation: Message, name: tuple[str, ...]) -> Message:
