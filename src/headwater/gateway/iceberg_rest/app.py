@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -270,9 +271,24 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
-async def _no_route(_request: Request, exc: Any) -> Response:
-    """Unknown paths and methods, in the protocol's own shape."""
+_MISSING = {
+    "tables": "NoSuchTableException",
+    "views": "NoSuchViewException",
+    None: "NoSuchNamespaceException",
+}
+_NAMED = re.compile(rf"/v1/{CATALOG_NAME}/namespaces/(?:[^/]+/(tables|views)/)?.")
+
+
+async def _no_route(request: Request, exc: Any) -> Response:
+    """Unknown paths and methods, in the protocol's own shape.
+
+    A name with slashes ends here as well, and is one that no table has: Spark asks for the table
+    `/a/b` of the namespace `parquet` before it reads the path of "parquet.`/a/b`".
+    """
     kind = "UnsupportedOperationException" if exc.status_code == 405 else "NotFoundException"
+    named = _NAMED.match(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
+    if exc.status_code == 404 and named is not None:
+        kind = _MISSING[named[1]]
     message = (
         "the path does not take this method"
         if exc.status_code == 405
