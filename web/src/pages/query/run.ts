@@ -25,6 +25,8 @@ const FINAL = new Set(["FINISHED", "FAILED", "CANCELED"]);
 
 const runs = new Map<string, Run>();
 const listeners = new Set<() => void>();
+/** Cancelled before the server had told their ids. */
+const unwanted = new WeakSet<Run>();
 
 function set(tab: string, run: Run): void {
   runs.set(tab, run);
@@ -37,6 +39,8 @@ export async function start(tab: string, body: Submission, offset: number, begun
   set(tab, run);
   try {
     const view = await calls.submit(body);
+    if (runs.get(tab) !== run || unwanted.has(run)) await calls.cancel(view.id);
+    if (runs.get(tab) !== run) return; // the tab was closed meanwhile
     begun(view.id);
     await follow(tab, { ...run, phase: "running", view });
   } catch (error) {
@@ -60,8 +64,9 @@ export async function resume(tab: string, statement: { id: string; sql: string; 
 
 /** Stops a tab's statement. */
 export async function cancel(tab: string): Promise<void> {
-  const id = runs.get(tab)?.view?.id;
-  if (id) await calls.cancel(id);
+  const run = runs.get(tab);
+  if (run?.view) await calls.cancel(run.view.id);
+  else if (run?.phase === "starting") unwanted.add(run);
 }
 
 /** Forgets a closed tab's run; what runs is stopped. */
