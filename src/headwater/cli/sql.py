@@ -18,7 +18,7 @@ import typer
 
 from headwater.cli.output import UserOption, connect, note
 from headwater.errors import ErrorCode, HeadwaterError, error
-from headwater.model.statement import Dialect
+from headwater.model.statement import Dialect, EngineChoice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,6 +50,9 @@ def sql(
     user: UserOption = None,
     role: Annotated[str | None, typer.Option(help="Act in this role of the user.")] = None,
     dialect: Annotated[Dialect, typer.Option(help="How to read the statement.")] = Dialect.TRINO,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="Who runs it; sail and spark need --dialect spark.")
+    ] = EngineChoice.AUTO,
     schema: Annotated[str | None, typer.Option(help="Schema of unqualified names.")] = None,
     output: Annotated[Format, typer.Option("--format", help="How to print rows.")] = Format.TABLE,
     max_rows: Annotated[
@@ -67,7 +70,7 @@ def sql(
     started = time.monotonic()
     with connect(user, role) as connection:
         try:
-            remote = connection.submit(text, dialect=dialect, schema=schema)
+            remote = connection.submit(text, dialect=dialect, engine=engine, schema=schema)
             try:
                 _await_rows(remote)
                 shown, total = _print(remote, output, max_rows)
@@ -136,12 +139,18 @@ def _await_rows(remote: RemoteStatement) -> None:
             scanned = int(status.stats.get("scanned_bytes") or 0)
             progress.update(
                 task,
-                description=status.state.lower(),
+                description=_doing(status),
                 total=None if done is None else 1.0,
                 completed=done or 0.0,
                 scanned=f"{bytes_text(scanned)} read" if scanned else "",
             )
             status = remote.poll(0.25)
+
+
+def _doing(status: StatementStatus) -> str:
+    """What a statement does just now, in a word or two."""
+    starts = status.engine_starting and status.engine
+    return f"starting {str(status.engine).capitalize()}" if starts else status.state.lower()
 
 
 def _print(remote: RemoteStatement, output: Format, max_rows: int) -> tuple[int, int]:
@@ -258,6 +267,8 @@ def _footer(status: StatementStatus, shown: int, total: int, seconds: float) -> 
     scanned = int(status.stats.get("scanned_bytes") or 0)
     if scanned:
         parts.append(f"{bytes_text(scanned)} read")
+    if status.release is not None:
+        parts.append(f"on {status.release}")
     return "(" + ", ".join(parts) + ")"
 
 

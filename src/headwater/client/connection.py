@@ -31,6 +31,9 @@ class StatementStatus:
     update_type: str | None = None
     update_count: int | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
+    engine: str | None = None
+    release: str | None = None
+    engine_starting: bool = False
 
 
 class Connection:
@@ -90,7 +93,7 @@ class Connection:
         return str(answer["id"])
 
     def submit(self, sql: str, **options: Any) -> RemoteStatement:
-        """Starts a statement; `options` are the API's: dialect, schema, parameters."""
+        """Starts a statement; `options` are the API's: dialect, engine, schema, parameters."""
         given = {name: value for name, value in options.items() if value is not None}
         answer = self.post("/api/v1/statements", {"sql": sql, **given})
         return RemoteStatement(self, answer["id"])
@@ -150,6 +153,9 @@ class RemoteStatement:
             answer.get("update_type"),
             answer.get("update_count"),
             answer.get("stats") or {},
+            answer.get("engine"),
+            answer.get("release"),
+            bool(answer.get("engine_starting")),
         )
 
     def cancel(self) -> None:

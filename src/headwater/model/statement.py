@@ -19,6 +19,15 @@ class Dialect(StrEnum):
     DUCKDB = "duckdb"
 
 
+class EngineChoice(StrEnum):
+    """Who runs a statement: the system engine, the caller's own Sail or Spark, or whoever can."""
+
+    AUTO = "auto"
+    DUCKDB = "duckdb"
+    SAIL = "sail"
+    SPARK = "spark"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Upper bounds for one statement; None means the server's setting.
@@ -64,12 +73,14 @@ class Statement:
     `inputs` are rows that came along, by the plain names that the text has for them.
     `proven_only` asks for Spark's own answer or none: a query that is not proven to get it from the
     engine (see `headwater.sql.spark`) is NOT_SUPPORTED, and nothing of it runs.
+    `engine` is who may run it; see `headwater.query.engine_choice`.
     """
 
     text: str
     parameters: tuple[Any, ...] = ()
     inputs: Mapping[str, FileInput] = field(default_factory=dict)
     proven_only: bool = False
+    engine: EngineChoice = EngineChoice.DUCKDB
 
 
 class QueryState(StrEnum):

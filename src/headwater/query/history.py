@@ -198,7 +198,7 @@ def _row(query: Query) -> dict[str, Any]:
         "update_type": query.update_type,
         "engine": query.engine,
         "error_code": query.error.code if query.error else None,
-        "error_message": query.error.message if query.error else None,
+        "error_message": (query.kept_error or query.error.message) if query.error else None,
         "decisions": list(query.decisions),
         "created_ms": _ms(query.created),
         "started_ms": _ms(query.started),

@@ -1,6 +1,7 @@
 """The pipeline: every statement goes through these stages, in this order.
 
-`account` runs whatever happened before. A write that lost a race against another commit is planned
+`account` runs whatever happened before. Spark SQL may run on another engine instead
+(`engine_choice`). A write that lost a race against another commit is planned
 again, with new decisions on the new snapshot, as long as it is certain that nothing was committed.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.governance.redact import redacted
+from headwater.query.engine_choice import carried_out
 from headwater.query.query import Query
 from headwater.query.queue import Ticket
 from headwater.query.retry import retrying
@@ -57,10 +59,7 @@ class Pipeline:
         afterwards.add(lambda: self._note_start(query))
         failure: HeadwaterError | None = None
         try:
-            for stage in _PREPARE:
-                work = stage(work)
-            prepared = work
-            work = retrying(lambda: _through(_ATTEMPT, prepared))
+            work = carried_out(work, _here)
         except HeadwaterError as exc:
             failure = exc
         except Exception:
@@ -89,6 +88,13 @@ class Pipeline:
             account(work)
         except Exception:
             log.exception("the end of statement %s could not be recorded", work.query.id)
+
+
+def _here(work: Work) -> Work:
+    """A statement on the system engine, or by the server itself."""
+    for stage in _PREPARE:
+        work = stage(work)
+    return retrying(lambda: _through(_ATTEMPT, work))
 
 
 def _through(stages: tuple[Stage, ...], work: Work) -> Work:

@@ -79,6 +79,10 @@ class Query:
 
     Every use by its client (`wait`, `page`) counts as a sign of life: a query whose client shows
     none for long is canceled, and its result expires.
+
+    `engine` is who runs or ran it, of `release` where that is known, `engine_reason` why it was not
+    the one that comes first; `engine_starting` while its process starts. `kept_error` is what the
+    history has in place of an error's message that may hold values of rows.
     """
 
     def __init__(self, query_id: str, session: Session, statement: Statement) -> None:
@@ -98,6 +102,10 @@ class Query:
         self.session_changes = SessionChanges()
         self.requests: list[Decisions] = []
         self.engine: str | None = None
+        self.release: str | None = None
+        self.engine_reason: str | None = None
+        self.engine_starting = False
+        self.kept_error: str | None = None
         self.outcome: QueryState | None = None
         self._state = QueryState.QUEUED
         self._error: HeadwaterError | None = None

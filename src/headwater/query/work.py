@@ -18,6 +18,7 @@ from headwater.model.scan import GovernedWrite, Groundwork
 from headwater.model.statement import Session, Statement
 from headwater.query.history import History
 from headwater.query.inputs import Inputs
+from headwater.query.other_engines import Others
 from headwater.query.plans import PlanCache, PlanKey, Recorder
 from headwater.query.query import Query
 from headwater.query.queue import Ticket
@@ -46,6 +47,7 @@ class Parts:
     spool: Path
     plans: PlanCache = field(default_factory=PlanCache)
     objects: S3Objects | None = None
+    others: Others = field(default_factory=Others)
 
     @property
     def browser(self) -> Browser:

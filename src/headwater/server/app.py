@@ -19,6 +19,7 @@ from headwater.server.api import (
     catalog,
     connections,
     editor,
+    engines,
     governance,
     health,
     identity,
@@ -47,6 +48,7 @@ from headwater.telemetry import metrics
 _ROUTERS = (
     statements,
     results,
+    engines,
     editor,
     saved,
     catalog,

@@ -280,6 +280,7 @@ class Platform:
             audit=audit,
             engine=engine,
             queries=queries,
+            others=pipeline.parts.others,
             results=StoredResults(engine, queries, home.spool),
             saved=SavedQueries(database, policies),
             completer=Completer(access.browser, policies),

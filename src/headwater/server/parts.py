@@ -15,6 +15,7 @@ from headwater.governance.tokens import Tokens
 from headwater.jobs.service import JobService
 from headwater.query.completion import Completer
 from headwater.query.location_files import LocationFiles
+from headwater.query.other_engines import Others
 from headwater.query.saved import SavedQueries
 from headwater.query.service import QueryService
 from headwater.query.stored import StoredResults
@@ -49,6 +50,7 @@ class Parts:
     audit: AuditLog
     engine: DuckDBEngine
     queries: QueryService
+    others: Others
     results: StoredResults
     saved: SavedQueries
     completer: Completer

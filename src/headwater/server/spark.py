@@ -18,7 +18,9 @@ from headwater.telemetry.logs import log
 if TYPE_CHECKING:
     from headwater.engines.userprocess.pool import ProcessStatus, UserProcesses
     from headwater.gateway.spark_connect.elsewhere import UserSide
+    from headwater.gateway.spark_connect.sql_runner import SqlRunner
     from headwater.query.staging import Staging
+    from headwater.settings import UserEngineSettings
 
 _PACKAGES = ("grpc", "google.rpc", "pyspark", "zstandard")
 
@@ -66,6 +68,8 @@ class SparkGateway:
         statements = Statements(parts.queries, describer, pb, oracle)
         tools = Tools(pb, statements, CatalogAnswers(parts.browser), user_side)
         self._server.start(SparkConnectService(tools), parts.tokens)
+        if user_side is not None:
+            query_parts.others.attach(self._sql_runner(user_side, parts.settings.user_engines))
         return True
 
     def stop(self) -> None:
@@ -82,6 +86,19 @@ class SparkGateway:
     def url(self, host: str, token: str) -> str:
         """The connection string of a PySpark client, with a token."""
         return f"sc://{host}:{self._server.port}/;use_ssl=true;token={token}"
+
+    def _sql_runner(self, side: UserSide, settings: UserEngineSettings) -> SqlRunner:
+        """What runs Spark SQL of the HTTP API on Sail and Spark."""
+        from headwater.engines.userprocess.engine import SAIL, SPARK
+        from headwater.gateway.spark_connect.sql_runner import SqlRunner
+
+        known = {engine: settings.release(engine) for engine in (SAIL, SPARK)}
+
+        def installed(engine: str) -> str | None:
+            found = self._releases.installed(known[engine]) if self._releases else None
+            return None if found is None else found.name
+
+        return SqlRunner(side, known, installed)
 
     def _user_side(self, parts: Parts, staging: Staging) -> UserSide | None:
         """What runs in processes of the callers' own; None where no release is known."""

@@ -272,7 +272,8 @@ def retry(
     identity = replace(caller, role=role)
     running.policies.current().subject(identity)
     session = replace(old.session, identity=identity)
-    statement = Statement(old.statement.text, old.statement.parameters)
+    before = old.statement
+    statement = Statement(before.text, before.parameters, engine=before.engine)
     return Rerun(id=running.queries.submit(session, statement).id, kind=QUERY)
 
 

@@ -16,7 +16,14 @@ from headwater.client.values import json_value, python_values
 from headwater.errors import ErrorCode, error
 from headwater.model.principal import Identity
 from headwater.model.privilege import Privilege, Securable
-from headwater.model.statement import Dialect, QueryState, QueryStats, Session, Statement
+from headwater.model.statement import (
+    Dialect,
+    EngineChoice,
+    QueryState,
+    QueryStats,
+    Session,
+    Statement,
+)
 from headwater.query.query import Query as RunningQuery
 from headwater.query.stored import expired
 from headwater.server.api.acting import acting
@@ -41,6 +48,11 @@ class Submission(BaseModel):
 
     sql: str = Field(description="One statement.")
     dialect: Dialect = Dialect.TRINO
+    engine: EngineChoice = Field(
+        EngineChoice.AUTO,
+        description="Who runs it. auto: the system engine, and for Spark SQL that it lacks, Sail "
+        "or Spark. sail and spark need the dialect spark.",
+    )
     schema_name: str | None = Field(
         None, alias="schema", description="Schema of unqualified names."
     )
@@ -72,6 +84,10 @@ class StatementView(BaseModel):
     state: QueryState
     user: str = Field(description="Whose rights it has.")
     role: str | None = None
+    engine: str | None = Field(None, description="Who runs or ran it; None: the server itself.")
+    release: str | None = Field(None, description="The engine's release, such as spark-4.1.")
+    engine_reason: str | None = Field(None, description="Why it is that engine, where it is told.")
+    engine_starting: bool = Field(False, description="True while the engine's process starts.")
     error: Problem | None = None
     update_type: str | None = None
     update_count: int | None = None
@@ -133,8 +149,8 @@ def submit(body: Submission, caller: Caller, running: Running, request: RequestI
         properties=body.properties,
         source=body.source or "api",
     )
-    query = running.queries.submit(session, Statement(body.sql, tuple(body.parameters)))
-    return _view(query)
+    statement = Statement(body.sql, tuple(body.parameters), engine=body.engine)
+    return _view(running.queries.submit(session, statement))
 
 
 @router.get("/statements")
@@ -185,8 +201,8 @@ async def status(
 ) -> StatementView:
     """The statement's state, after at most `wait` seconds: sooner when it changes."""
     query = await run_in_threadpool(owned, running, caller, statement_id)
-    seen = (query.state, query.pages_ready)
-    await wait_until(query, lambda: (query.state, query.pages_ready) != seen, wait)
+    seen = _moving(query)
+    await wait_until(query, lambda: _moving(query) != seen, wait)
     return _view(query)
 
 
@@ -272,6 +288,10 @@ def _view(query: RunningQuery) -> StatementView:
         state=query.state,
         user=query.session.identity.principal.name,
         role=query.session.identity.role,
+        engine=query.engine,
+        release=query.release,
+        engine_reason=query.engine_reason,
+        engine_starting=query.engine_starting and not query.state.is_final,
         error=Problem(**problem_of(failure)) if failure else None,
         update_type=query.update_type,
         update_count=query.update_count,
@@ -280,6 +300,11 @@ def _view(query: RunningQuery) -> StatementView:
         session_changes=asdict(query.session_changes),
         result_rows=query.stats().result_rows,
     )
+
+
+def _moving(query: RunningQuery) -> tuple[object, ...]:
+    """What a waiting client is told of at once."""
+    return query.state, query.pages_ready, query.engine, query.engine_starting
 
 
 def _columns(query: RunningQuery) -> list[ResultColumn] | None:

@@ -6,6 +6,10 @@ import { Badge, Button, Card, CodeBlock, cx, EmptyState, ErrorBox, Skeleton } fr
 
 import type { PlanNode, PlanView, Submission } from "./calls";
 import { calls } from "./calls";
+import { engineName } from "./engines";
+
+/** Errors of the system engine's planner that say nothing of other engines. */
+const LACKING = new Set(["NOT_SUPPORTED", "FUNCTION_NOT_FOUND", "SYNTAX_ERROR"]);
 
 /** How a statement would run, and what of each table it may see. */
 export function PlanPanel({ submission }: { submission: () => Submission }) {
@@ -23,22 +27,29 @@ export function PlanPanel({ submission }: { submission: () => Submission }) {
       </EmptyState>
     );
   }
+  const other = asked.engine === "sail" || asked.engine === "spark" ? engineName(asked.engine) : null;
+  const lacks = asked.dialect === "spark" && asked.engine !== "duckdb" && LACKING.has(String((plan.error as { code?: unknown } | null)?.code));
   return (
     <div className="flex min-h-0 flex-1 flex-col gap-3 overflow-auto p-3">
       <div className="flex items-center gap-2">
         <span className="text-text-2 min-w-0 flex-1 truncate text-sm">
-          {plan.data?.engine ? `Runs on ${plan.data.engine}. Nothing is run for this plan.` : "Nothing is run for this plan."}
+          {other ? `${other} plans it when it runs: EXPLAIN in front of it shows that plan.` : plan.data?.engine ? `Runs on ${plan.data.engine}. Nothing is run for this plan.` : "Nothing is run for this plan."}
         </span>
         <Button size="sm" icon={RotateCw} busy={plan.isFetching} onClick={() => { setAsked(submission()); void plan.refetch(); }}>
           Plan what is written now
         </Button>
       </div>
-      {plan.error ? <ErrorBox error={plan.error} onRetry={() => void plan.refetch()} /> : plan.data ? <Shown plan={plan.data} /> : <Skeleton lines={6} />}
+      {lacks ? (
+        <EmptyState icon={Workflow} title="The system engine has no plan for this">
+          {other ?? "Sail, or Spark where Sail cannot,"} runs it on the rows and columns that you may see. EXPLAIN in front of it shows that engine’s plan.
+        </EmptyState>
+      ) : plan.error ? <ErrorBox error={plan.error} onRetry={() => void plan.refetch()} /> : plan.data ? <Shown plan={plan.data} steps={!other} /> : <Skeleton lines={6} />}
     </div>
   );
 }
 
-function Shown({ plan }: { plan: PlanView }) {
+/** `steps`: those are the system engine's; another engine gets the tables alone. */
+function Shown({ plan, steps }: { plan: PlanView; steps: boolean }) {
   return (
     <>
       {plan.scans.length > 0 && (
@@ -60,15 +71,17 @@ function Shown({ plan }: { plan: PlanView }) {
           ))}
         </div>
       )}
-      {plan.nodes && (
+      {steps && plan.nodes && (
         <ul role="tree" aria-label="Plan">
           <Node node={plan.nodes} depth={0} />
         </ul>
       )}
-      <details>
-        <summary className="text-text-2 mb-2">As text</summary>
-        <CodeBlock code={plan.text} />
-      </details>
+      {steps && (
+        <details>
+          <summary className="text-text-2 mb-2">As text</summary>
+          <CodeBlock code={plan.text} />
+        </details>
+      )}
     </>
   );
 }

@@ -15,6 +15,7 @@ import type { HistoryRow, SavedQuery, Submission } from "./calls";
 import { calls, DIALECTS, dialectOf } from "./calls";
 import type { EditorHandle, Marked } from "./Editor";
 import { Editor } from "./Editor";
+import { engineOf, EngineSelect } from "./engines";
 import { type Panel, positionOf, Results } from "./Results";
 import { cancel, forget, isRunning, resume, start, useRun } from "./run";
 import { ConflictDialog, conflictOf, draftOf, SaveDialog } from "./Save";
@@ -119,7 +120,7 @@ export function QueryPage() {
   const change = (next: Partial<QueryTab>) => tabs.change(id, next);
   const submission = (): Submission => {
     const sql = editor.current?.current().sql ?? tab?.sql ?? "";
-    return { sql, dialect: tab?.dialect ?? "trino", schema: tab?.schema ?? null, role: tab?.role ?? null };
+    return { sql, dialect: tab?.dialect ?? "trino", engine: tab ? engineOf(tab) : "auto", schema: tab?.schema ?? null, role: tab?.role ?? null };
   };
   const runNow = () => {
     if (!tab || isRunning(run)) return;
@@ -317,6 +318,7 @@ function Toolbar(props: {
   return (
     <div className="flex h-9 shrink-0 items-center gap-2 border-b px-3">
       <Select size="sm" className="w-28" label="Dialect" value={tab.dialect} options={DIALECTS} onChange={(dialect) => onChange({ dialect: dialectOf(dialect) })} />
+      <EngineSelect tab={tab} onChange={(engine) => onChange({ engine })} />
       <Select
         size="sm"
         className="w-44"

@@ -9,6 +9,7 @@ import { bytes, count, duration, plural } from "@/ui/format";
 
 import type { Submission } from "./calls";
 import type { Marked } from "./Editor";
+import { EngineFact, Starting } from "./engines";
 import { PlanPanel } from "./PlanPanel";
 import type { Run } from "./run";
 import { isRunning } from "./run";
@@ -98,6 +99,7 @@ function Facts({ run, view, name, showsRows }: { run: Run | null; view: View; na
     <div className="text-text-2 flex shrink-0 items-center gap-3 text-sm tabular-nums">
       {final && (
         <>
+          <EngineFact view={run.view} />
           <span title="Elapsed time">{duration((stats.elapsed_seconds ?? 0) * 1000)}</span>
           <span title={`${count(stats.scanned_rows)} rows read`}>{bytes(stats.scanned_bytes)} scanned</span>
           <span title="Processor time of the engine">{duration((stats.cpu_seconds ?? 0) * 1000)} CPU</span>
@@ -198,6 +200,7 @@ function Running({ run, onCancel }: { run: Run; onCancel: () => void }) {
       <div className="flex items-center gap-3 px-4 py-3">
         <StateBadge state={run.view?.state ?? "STARTING"} />
         <span className="tabular-nums">{duration(Math.floor((Date.now() - run.startedAt) / 100) * 100)}</span>
+        <Starting view={run.view} />
         <span className="text-text-2 text-sm tabular-nums">
           {stats?.scanned_rows ? `${count(stats.scanned_rows)} rows read, ${bytes(stats.scanned_bytes)}` : ""}
         </span>

@@ -5,6 +5,8 @@ import { api } from "@/api/client";
 
 type Schemas = components["schemas"];
 export type Dialect = Schemas["Dialect"];
+export type Engine = Schemas["EngineChoice"];
+export type EngineView = Schemas["EngineView"];
 export type StatementView = Schemas["StatementView"];
 export type PlanNode = Schemas["PlanNode"];
 export type PlanView = Schemas["PlanView"];
@@ -16,6 +18,7 @@ export type HistoryRow = Schemas["StatementEntry"];
 export interface Submission {
   sql: string;
   dialect: Dialect;
+  engine: Engine;
   schema: string | null;
   role: string | null;
 }
@@ -42,8 +45,9 @@ export const calls = {
     api.get("/api/v1/statements", { query, signal }),
   plan: (body: Submission, signal: AbortSignal) => api.post("/api/v1/plan", { body, signal }),
   format: (sql: string, dialect: Dialect) => api.post("/api/v1/sql/format", { body: { sql, dialect } }),
-  complete: (body: Submission & { position: number }, signal: AbortSignal) =>
+  complete: (body: Omit<Submission, "engine"> & { position: number }, signal: AbortSignal) =>
     api.post("/api/v1/completions", { body, signal }),
+  engines: (signal: AbortSignal) => api.get("/api/v1/engines", { signal }),
   schemas: (signal: AbortSignal) => api.get("/api/v1/schemas", { signal }),
   saved: (signal: AbortSignal) => api.get("/api/v1/saved-queries", { signal }),
   savedOne: (id: string) => api.get(SAVED, { path: { query_id: id } }),

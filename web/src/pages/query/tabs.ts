@@ -6,13 +6,15 @@ import type { ChartSpec } from "@/chart";
 import { getStored, setStored } from "@/shell/stored";
 import { toast } from "@/ui";
 
-import type { Dialect, SavedQuery } from "./calls";
+import type { Dialect, Engine, SavedQuery } from "./calls";
 
 export interface QueryTab {
   id: string;
   title: string;
   sql: string;
   dialect: Dialect;
+  /** Who is to run it; not there in tabs of before there was a choice. */
+  engine?: Engine;
   schema: string | null;
   role: string | null;
   /** The saved query that this is, and what was last read of it. */
@@ -58,6 +60,7 @@ export class Tabs {
       title: this.freeTitle(),
       sql: "",
       dialect: last?.dialect ?? "trino",
+      engine: "auto",
       schema: last?.schema ?? null,
       role: last?.role ?? null,
       saved: null,
