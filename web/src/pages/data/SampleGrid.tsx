@@ -6,7 +6,8 @@ import { cx } from "@/ui";
 const ROW = 26;
 const HEADER = 40;
 const WIDTH = 148;
-const NUMBERS = /^(u?int\d+|float|double|halffloat|decimal)/;
+// Names of Arrow and of SQL: samples come with the one, files with the other.
+const NUMBERS = /^(u?int\d+|integer|(big|small|tiny)int|float|double|real|halffloat|decimal)/;
 
 interface SampleGridProps {
   columns: readonly Record<string, string>[];

@@ -94,7 +94,7 @@ export function HomePage(): ReactNode {
             <Recent />
             <Saved />
           </div>
-          <Card title="In the lake" actions={<Link to="/data" className="text-accent text-sm hover:underline">all tables</Link>}>
+          <Card title="Sample tables" actions={<Link to="/data" className="text-accent text-sm hover:underline">all tables</Link>}>
             {!found ? <div className="p-3"><Skeleton lines={5} /></div> : found.sample_tables.length ? (
               <ul className="py-1">
                 {found.sample_tables.map((each) => {
