@@ -212,7 +212,7 @@ FRAMES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "coalesce": (lambda s: table(s).coalesce(1).count(), 4),
     "hint": (lambda s: table(s).hint("broadcast").join(s.range(3), "id").count(), 2),
     "colRegex": (lambda s: table(s).select(table(s).colRegex("`i.*`")).count(), 4),
-    "to": (lambda s: table(s).select("id").to(s.range(1).schema).count(), 4),
+    "to": (lambda s: table(s).select("id").to(table(s).select("id").schema).count(), 4),
     "withMetadata": (lambda s: table(s).withMetadata("id", {"a": 1}).schema["id"].metadata, {"a": 1}),
     "tail": (lambda s: [row.id for row in s.range(5).tail(2)], [3, 4]),
     "isEmpty": (lambda s: table(s).where("id > 9").isEmpty(), True),

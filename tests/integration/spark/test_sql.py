@@ -89,7 +89,7 @@ def test_show_draws_what_spark_draws(spark, capsys):
         "|  1|    EU| 10.50|[a, b]|\n"
         "|  2|    US| 20.00|    []|\n"
         "+---+------+------+------+\n"
-        "only showing top 2 rows\n\n"
+        "only showing top 2 rows\n"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from headwater.engines.userprocess.engine import SPARK
 from headwater.gateway.spark_connect.ddl import parse_ddl
 from headwater.gateway.spark_connect.elsewhere import Elsewhere
 from headwater.gateway.spark_connect.essence import essence, hash_of
@@ -16,9 +15,6 @@ from headwater.gateway.spark_connect.statements import Text
 from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.types import simple_string, tree_string
 from headwater.gateway.spark_connect.wire import unpacked
-
-SPARK_VERSION = "4.1.0"
-"""What `spark.version` says: the line of the Spark that things fall back to."""
 
 _LONGEST_DDL = 1 << 20
 
@@ -39,7 +35,7 @@ class Analysis:
         asked = getattr(request, kind)
         match kind:
             case "spark_version":
-                answer.spark_version.version = self._version()
+                answer.spark_version.version = self._session.conf.spark_version()
             case "schema":
                 answer.schema.schema.CopyFrom(self.schema(asked.plan))
             case "tree_string":
@@ -79,11 +75,6 @@ class Analysis:
                 )
             case _:
                 raise unsupported(f"This analysis is not supported: {kind}.")
-
-    def _version(self) -> str:
-        """The session's release decides, if it chose one."""
-        release = self._session.conf.release_of(SPARK)
-        return SPARK_VERSION if release is None else release.removeprefix("spark-") + ".0"
 
     def schema(self, plan: Any) -> Any:
         """The Spark schema of a plan's rows."""
@@ -135,14 +126,23 @@ class Analysis:
 def _json_to_ddl(text: str, pb: Any) -> str:
     """The DDL of a schema in Spark's JSON."""
     try:
-        schema = json.loads(text)
-        fields = schema["fields"]
-        told = [f"{_quoted(field['name'])} {_json_type(field['type'])}" for field in fields]
+        fields = json.loads(text)["fields"]
+        told = [_json_field(field, " ") for field in fields]
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise illegal_argument("The schema is no JSON of Spark's.") from exc
     for each in fields:
         simple_string(parse_ddl(_json_type(each["type"]), pb))
     return ",".join(told)
+
+
+def _json_field(field: Any, between: str) -> str:
+    told = f"{_quoted(field['name'])}{between}{_json_type(field['type'])}"
+    if not field.get("nullable", True):
+        told += " NOT NULL"
+    comment = (field.get("metadata") or {}).get("comment")
+    if isinstance(comment, str):
+        told += " COMMENT '" + comment.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return told
 
 
 def _json_type(kind: Any) -> str:
@@ -153,8 +153,7 @@ def _json_type(kind: Any) -> str:
         return f"ARRAY<{_json_type(kind['elementType'])}>"
     if kind["type"] == "map":
         return f"MAP<{_json_type(kind['keyType'])}, {_json_type(kind['valueType'])}>"
-    fields = (f"{_quoted(f['name'])}: {_json_type(f['type'])}" for f in kind["fields"])
-    return f"STRUCT<{', '.join(fields)}>"
+    return f"STRUCT<{', '.join(_json_field(field, ': ') for field in kind['fields'])}>"
 
 
 def _quoted(name: str) -> str:

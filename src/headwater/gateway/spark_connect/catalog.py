@@ -10,8 +10,15 @@ import pyarrow as pa
 
 from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.failures import analysis_failure, unsupported
+from headwater.gateway.spark_connect.plans.commands import check_provider, table_properties
+from headwater.gateway.spark_connect.plans.functions import (
+    FUNCTIONS,
+    SESSION_FUNCTIONS,
+    TABLE_FUNCTIONS,
+)
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.statements import is_view, name_parts
+from headwater.gateway.spark_connect.types import arrow_schema, simple_string
 from headwater.governance.browse import Browser
 from headwater.model.identifiers import (
     CATALOG_NAME,
@@ -21,7 +28,6 @@ from headwater.model.identifiers import (
     parse_namespace,
 )
 from headwater.model.scan import ScanColumn
-from headwater.sql.functions import function_names
 from headwater.sql.types import spark_type
 
 Run = Callable[[str], pa.Table | None]
@@ -92,6 +98,9 @@ class CatalogAnswers:
         asked = getattr(request, kind)
         if kind == "list_columns":
             return self._list_columns(asked, session, columns_of)
+        if kind == "create_table":
+            run(_create_table(asked))
+            return arrow_schema(asked.schema, "UTC").empty_table()
         method = getattr(self, f"_{kind}", None)
         if method is not None:
             found: pa.Table = method(asked, session)
@@ -208,28 +217,22 @@ class CatalogAnswers:
     # --- functions, caches ----------------------------------------------------------------------
 
     def _list_functions(self, asked: Any, session: SparkSession) -> pa.Table:
+        if asked.db_name:
+            self._namespace(asked.db_name, session, must_exist=True)
         matches = _pattern(asked.pattern)
-        rows = [_function_row(name, temporary) for name, temporary in self._functions(session)]
-        return _rows(_FUNCTION, [row for row in rows if matches(row[0])])
+        return _rows(_FUNCTION, [_function_row(n) for n in _functions(session) if matches(n)])
 
     def _function_exists(self, asked: Any, session: SparkSession) -> pa.Table:
-        wanted = name_parts(asked.function_name)[-1:]
-        return _one(any([n.lower()] == [w.lower() for w in wanted] for n, _ in
-                        self._functions(session)))  # fmt: skip
+        return _one(_function(asked, session) is not None)
 
     def _get_function(self, asked: Any, session: SparkSession) -> pa.Table:
-        wanted = (name_parts(asked.function_name) or [""])[-1].lower()
-        for name, temporary in self._functions(session):
-            if name.lower() == wanted:
-                return _rows(_FUNCTION, [_function_row(name, temporary)])
+        found = _function(asked, session)
+        if found is not None:
+            return _rows(_FUNCTION, [_function_row(found)])
+        wanted = ".".join(f"`{part}`" for part in self._parts(asked.function_name, asked.db_name))
         raise analysis_failure(
-            "UNRESOLVED_ROUTINE", f"Cannot resolve routine `{wanted}`. SQLSTATE: 42883", "42883"
+            "UNRESOLVED_ROUTINE", f"Cannot resolve routine {wanted}. SQLSTATE: 42883", "42883"
         )
-
-    def _functions(self, session: SparkSession) -> list[tuple[str, bool]]:
-        own = [(entry.name, True) for entry in session.named("function")]
-        dialect = session.statements().dialect
-        return [*own, *((name, False) for name in function_names(dialect))]
 
     def _drop_temp_view(self, asked: Any, session: SparkSession) -> pa.Table:
         return _one(session.views.pop(asked.view_name.casefold(), None) is not None)
@@ -329,7 +332,11 @@ def _statement(kind: str, asked: Any) -> str | None:
 
 
 def _quoted(name: str) -> str:
-    return ".".join("`" + part.replace("`", "``") + "`" for part in name_parts(name))
+    return ".".join(map(_quoted_part, name_parts(name)))
+
+
+def _quoted_part(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _pattern(text: str) -> Callable[[str], bool]:
@@ -362,5 +369,46 @@ def _column_row(column: ScanColumn) -> tuple[Any, ...]:
     return (column.name, column.comment, kind, not column.required, False, False, False)
 
 
-def _function_row(name: str, temporary: bool) -> tuple[Any, ...]:
-    return (name, None, None, None, "", temporary)
+def _functions(session: SparkSession) -> list[str]:
+    """What the session registered, and what plans may call; none is in a schema."""
+    own = {entry.name for kind in ("function", "table_function") for entry in session.named(kind)}
+    return sorted({*own, *FUNCTIONS, *TABLE_FUNCTIONS, *SESSION_FUNCTIONS})
+
+
+def _function(asked: Any, session: SparkSession) -> str | None:
+    """The function of a plain name; None for a name in a schema, where there are none."""
+    parts = name_parts(asked.function_name) or [asked.function_name]
+    if asked.db_name or len(parts) != 1:
+        return None
+    wanted = parts[0].lower()
+    return next((name for name in _functions(session) if name.lower() == wanted), None)
+
+
+def _function_row(name: str) -> tuple[Any, ...]:
+    # Spark, too, calls built-in functions temporary: they are of no catalog.
+    return (name, None, None, None, "", True)
+
+
+def _create_table(asked: Any) -> str:
+    """The statement that makes a table of the catalog; raises for what is no such table."""
+    check_provider(asked.source)
+    if asked.path:
+        raise unsupported("A table of the catalog lies where the catalog puts it: give no path.")
+    if not asked.schema.struct.fields:
+        raise unsupported("A new table needs a schema: its files are not there yet.")
+    columns = [
+        f"{_quoted_part(field.name)} {simple_string(field.data_type)}"
+        + ("" if field.nullable else " NOT NULL")
+        for field in asked.schema.struct.fields
+    ]
+    text = f"CREATE TABLE {_quoted(asked.table_name)} ({', '.join(columns)}) USING iceberg"
+    if asked.description:
+        text += f" COMMENT {_text(asked.description)}"
+    if properties := table_properties(asked.options):
+        pairs = (f"{_text(key)} = {_text(value)}" for key, value in properties.items())
+        text += f" TBLPROPERTIES ({', '.join(pairs)})"
+    return text
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headwater.engines.userprocess.engine import SAIL, SPARK
 from headwater.gateway.spark_connect.failures import SparkFailure, analysis_failure
-from headwater.runtimes.releases.definition import names
+from headwater.runtimes.releases.definition import load, locked_packages, names
 
 ENGINE = "headwater.engine"
 """Which engine answers: `auto` (the system engine for SQL, Sail, then Spark), `sail`, `spark`."""
@@ -115,6 +116,15 @@ _MEANING = {
 }
 
 
+_USUAL_SPARK = "spark-4.1"
+"""The release that things fall back to, unless the session chose one."""
+
+
+@cache
+def _version(release: str) -> str:
+    return locked_packages(load(release).lock)["pyspark"]
+
+
 class Conf:
     """The settings of one session."""
 
@@ -202,6 +212,10 @@ class Conf:
         release = (self.get(RELEASE) or "auto").lower()
         wanted = release.startswith("spark-") if engine == SPARK else release == engine
         return release if wanted else None
+
+    def spark_version(self) -> str:
+        """The version of Spark that the session's plans run on, or would: its release's own."""
+        return _version(self.release_of(SPARK) or _USUAL_SPARK)
 
     def plain_semantics(self) -> bool:
         """True while no setting changes what SQL means from what the system engine implements."""

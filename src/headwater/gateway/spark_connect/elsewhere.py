@@ -31,10 +31,12 @@ from headwater.gateway.spark_connect.fallback import gap, needs_spark, views_in
 from headwater.gateway.spark_connect.merging import merged
 from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
 from headwater.gateway.spark_connect.operations import Operation
+from headwater.gateway.spark_connect.ordering import in_one_partition
 from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.records import metered, recorded
 from headwater.gateway.spark_connect.sessions import SparkSession
-from headwater.gateway.spark_connect.sources import rows_of
+from headwater.gateway.spark_connect.show import without_end
+from headwater.gateway.spark_connect.sources import metrics_of, rows_of
 from headwater.model.statement import Session
 from headwater.query.history import History
 from headwater.query.staging import ProcessStager
@@ -43,6 +45,8 @@ log = logging.getLogger(__name__)
 
 _LEARNED = 512
 _ANALYSIS_SECONDS = 10.0
+_NO_REVISION = "0" * 40
+"""What `version()` says beside the version, in the place of a revision of Spark's source."""
 
 StagerOf = Callable[[UserEngine], ProcessStager]
 """Makes what puts tables into a process's inbox."""
@@ -172,11 +176,14 @@ class Elsewhere:
                 metered(query, use.engine)
                 for raw, holds_rows in self._stream(use, plan, operation):
                     sent_rows = sent_rows or holds_rows
+                    if shows and holds_rows and engine == SAIL:
+                        raw = without_end(raw, self._pb)
                     if keeps:
                         self._note_checkpoint(raw)
                     operation.emit(raw)
 
         keeps = plan.command.HasField("checkpoint_command")
+        shows = plan.root.HasField("show_string")
         self._with_fallback(plan, once, lambda: not sent_rows)
         gone = plan.command.remove_cached_remote_relation_command.relation.relation_id
         self._session.relations.discard(gone)
@@ -223,11 +230,12 @@ class Elsewhere:
     def _rows(
         self, use: InUse, source: plans.RewrittenPlan, operation: Operation
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        return rows_of(self._run_staged(use, source.staged(), operation), self._pb)
+        responses = self._run_staged(use, source.staged(), operation)
+        return rows_of(responses, self._pb, operation.emit)
 
     def _drain(self, use: InUse, staged: plans.StagedPlan, operation: Operation) -> None:
-        for _ in self._run_staged(use, staged, operation):
-            pass
+        responses = self._run_staged(use, staged, operation)
+        metrics_of(responses, self._pb, operation.emit)
 
     def analyze(self, request: Any) -> Any:
         """What an analysis answers, as an AnalyzePlanResponse."""
@@ -353,6 +361,9 @@ class Elsewhere:
     def _run_staged(
         self, use: InUse, staged: plans.StagedPlan, operation: Operation
     ) -> Iterator[tuple[bytes, bool]]:
+        if use.engine.engine == SAIL:
+            for each in (*(view for _, view in staged.views), staged.plan):
+                in_one_partition(each)
         try:
             use.mirror.create_views(use, staged.views)
             stopping = _Stopping(operation)
@@ -385,6 +396,7 @@ class Elsewhere:
             relations=frozenset(session.relations),
             settings=session.conf.all(),
             sandbox=self._side.sandbox,
+            version=f"{session.conf.spark_version()} {_NO_REVISION}",
         )
 
 

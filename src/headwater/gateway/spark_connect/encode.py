@@ -44,6 +44,8 @@ def batch_responses(
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch in the types of a schema; columns that have them already are not copied."""
+    if not len(schema) and not batch.num_columns:
+        return batch  # one made anew would have no rows
     try:
         columns = [
             column if column.type == field.type else _cast(column, field.type)
@@ -67,10 +69,18 @@ def table_responses(table: pa.Table, schema: pa.Schema) -> Iterator[tuple[bytes,
     """Responses with all rows of a table; one, empty, for a table without rows."""
     start = 0
     batches = table.to_batches() or [empty_batch(table.schema)]
+    if not table.num_columns and table.num_rows:
+        batches = [_of_no_columns(table.num_rows)]
     for batch in batches:
         for message, rows in batch_responses(batch, schema, start):
             yield message, rows
             start += rows
+
+
+def _of_no_columns(rows: int) -> pa.RecordBatch:
+    """A batch of rows that have no columns."""
+    whole = pa.RecordBatch.from_arrays([pa.nulls(rows)], names=["x"])
+    return whole.select([])
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:

@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from headwater.engines.userprocess.engine import SAIL
+from headwater.gateway.spark_connect.differences import differs
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.plans import SessionView
-from headwater.gateway.spark_connect.plans.inside import inside_of
 
 _MISTAKES = frozenset(
     {
@@ -42,21 +42,7 @@ _GAP = re.compile(
     r"not (?:yet )?(?:supported|implemented)|unsupported|unimplemented|feature is not|panicked",
     re.IGNORECASE,
 )
-
-
 _UNKNOWN_NAME = re.compile(r'Identifier\("((?:[^"\\]|\\.)+)"\)')
-
-_DIFFERENT = re.compile(
-    rb"\b(?:try_parse_url|variant_explode|(?:intersect|except|minus)\s+all"
-    rb"|lateral\s+(?!view\b)\w+\s*\()",
-    re.IGNORECASE,
-)
-"""What Sail 0.7.2 is known to answer otherwise than Spark: two functions, and in SQL multisets and
-lateral table functions (rows for empty arrays)."""
-
-
-_SUMMARIES = frozenset({"count", "mean", "stddev", "min", "25%", "50%", "75%", "max"})
-"""What Sail 0.7.2 knows of `summary`; it leaves other percentiles out without a word."""
 
 
 def views_in(plan: bytes, views: Mapping[str, SessionView]) -> list[Any]:
@@ -78,29 +64,9 @@ def needs_spark(plans: Iterable[Any], checkpoints: Collection[str]) -> bool:
     `checkpoints` are the session's: they lie in its Spark process, which made them.
     """
     for plan in plans:
-        encoded = plan.SerializeToString()
-        if any(each.encode() in encoded for each in checkpoints):
+        encoded = plan.SerializeToString() if checkpoints else b""
+        if any(each.encode() in encoded for each in checkpoints) or differs(plan):
             return True
-        if _DIFFERENT.search(encoded) is not None or _differs(plan):
-            return True
-    return False
-
-
-def _differs(plan: Any) -> bool:
-    """INTERSECT ALL, EXCEPT ALL and lateral joins of DataFrames; summaries that Sail cuts short."""
-    waiting = [plan]
-    while waiting:
-        found = waiting.pop()
-        if found.DESCRIPTOR.name == "LateralJoin":
-            return True
-        if found.DESCRIPTOR.name == "StatSummary" and not _SUMMARIES.issuperset(found.statistics):
-            return True
-        if found.DESCRIPTOR.name == "SetOperation" and found.is_all:
-            kind = found.DESCRIPTOR.enum_types_by_name["SetOpType"].values_by_number
-            if kind[found.set_op_type].name in ("SET_OP_TYPE_INTERSECT", "SET_OP_TYPE_EXCEPT"):
-                return True
-        if found.DESCRIPTOR.name != "Expression":
-            waiting += inside_of(found)
     return False
 
 
@@ -129,6 +95,9 @@ def gap(failure: SparkFailure, plan: bytes = b"") -> str | None:
 _ANALYSIS = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
 _ARITHMETIC = ("org.apache.spark.SparkArithmeticException", "java.lang.ArithmeticException")
 _NUMBER = ("org.apache.spark.SparkNumberFormatException", "java.lang.NumberFormatException")
+_RUNTIME = ("org.apache.spark.SparkRuntimeException", "java.lang.RuntimeException")
+_TIME = ("org.apache.spark.SparkDateTimeException", "java.time.DateTimeException")
+_CAST = r"(?:cast error|cannot cast)"
 _NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str, str], ...] = (
     (
         re.compile(r"cannot resolve attribute|missing from the schema|field not found", re.I),
@@ -145,7 +114,9 @@ _NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str, str], ...] = (
     (re.compile(r"ambiguous", re.I), _ANALYSIS, "AMBIGUOUS_REFERENCE", "42704"),
     (re.compile(r"divide by zero|division by zero", re.I), _ARITHMETIC, "DIVIDE_BY_ZERO", "22012"),
     (re.compile(r"overflow", re.I), _ARITHMETIC, "ARITHMETIC_OVERFLOW", "22003"),
-    (re.compile(r"cast error|cannot cast", re.I), _NUMBER, "CAST_INVALID_INPUT", "22018"),
+    (re.compile(_CAST + r".* of boolean", re.I), _RUNTIME, "CAST_INVALID_INPUT", "22018"),
+    (re.compile(_CAST + r".* of (?:date|time)", re.I), _TIME, "CAST_INVALID_INPUT", "22018"),
+    (re.compile(_CAST, re.I), _NUMBER, "CAST_INVALID_INPUT", "22018"),
 )
 
 

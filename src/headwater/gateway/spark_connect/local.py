@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from headwater.gateway.spark_connect.ddl import parse_ddl
 from headwater.gateway.spark_connect.failures import SparkFailure, invalid_plan
 from headwater.gateway.spark_connect.types import arrow_schema, spark_schema
 
+_COLLATED = re.compile(r"__COLLATIONS|\bcollate\b", re.IGNORECASE)
 _JSON_NAMES = {"integer": "int", "long": "bigint", "short": "smallint", "byte": "tinyint"}
 
 
@@ -33,6 +35,8 @@ def local_rows(relation: Any, time_zone: str, pb: Any) -> tuple[Any, pa.Table] |
     except (pa.ArrowInvalid, OSError) as exc:
         raise invalid_plan("The local relation holds no Arrow data.") from exc
     told = relation.local_relation.schema if relation.local_relation.HasField("schema") else ""
+    if _COLLATED.search(told):
+        return None
     schema = spark_schema(rows.schema, pb) if not told else parse_schema(told, pb)
     if schema is None or len(schema.struct.fields) != rows.num_columns:
         return None
@@ -44,6 +48,8 @@ def local_rows(relation: Any, time_zone: str, pb: Any) -> tuple[Any, pa.Table] |
         not _alike(one.type, other.type) for one, other in zip(rows.schema, target, strict=True)
     ):
         return None
+    if not rows.num_columns:
+        return schema, rows  # a cast would lose the number of rows
     return schema, rows.rename_columns(target.names).cast(target)
 
 

@@ -138,6 +138,8 @@ class _Joiner:
             return None
         with pa.ipc.open_stream(found.data) as reader:
             batches = list(reader)
-        if len(batches) != 1 or (self._batches and batches[0].schema != self._batches[0].schema):
+        if len(batches) != 1 or not batches[0].num_columns:
+            return None  # joining would lose the number of rows without columns
+        if self._batches and batches[0].schema != self._batches[0].schema:
             return None
         return batches[0]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import html
 import math
+import re
 import unicodedata
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+
+from headwater.gateway.spark_connect.encode import batch_message
 
 _SMALLEST_WIDTH = 3
 _EPOCH = datetime.date(1970, 1, 1)
@@ -26,12 +29,31 @@ def show_string(
     names = [_cut(field.name, truncate) for field in schema.struct.fields]
     shown = rows.slice(0, max(0, wanted))
     cells = [[_cut(text, truncate) for text in row] for row in cell_texts(shown, schema, time_zone)]
-    more = rows.num_rows > shown.num_rows
+    if vertical and not cells:
+        return "(0 rows)"
     text = _vertical(names, cells) if vertical else _table(names, cells, truncate)
-    if more:
-        count = shown.num_rows
-        text += f"only showing top {count} row{'' if count == 1 else 's'}\n"
-    return text
+    return text + _footer(rows, shown)
+
+
+def without_end(raw: bytes, pb: Any) -> bytes:
+    """A response of Sail's with what `show` shows, whose last line has no end since Spark 4."""
+    with pa.ipc.open_stream(pb.ExecutePlanResponse.FromString(raw).arrow_batch.data) as reader:
+        shown = reader.read_all()
+    texts = [_LAST_LINE.sub(r"\1", str(each)) for each in shown.column(0).to_pylist()]
+    texts = ["(0 rows)" if each.startswith("(0 rows)") else each for each in texts]
+    batch = pa.record_batch([pa.array(texts, shown.schema.field(0).type)], schema=shown.schema)
+    return batch_message(batch, 0)
+
+
+_LAST_LINE = re.compile(r"(\nonly showing top \d+ rows?)\n\Z")
+
+
+def _footer(rows: pa.Table, shown: pa.Table) -> str:
+    """Says that there are more rows; since Spark 4 without an end of its own."""
+    count = shown.num_rows
+    if rows.num_rows <= count:
+        return ""
+    return f"only showing top {count} row{'' if count == 1 else 's'}"
 
 
 def html_string(rows: pa.Table, schema: Any, *, wanted: int, truncate: int, time_zone: str) -> str:
@@ -43,10 +65,8 @@ def html_string(rows: pa.Table, schema: Any, *, wanted: int, truncate: int, time
         cells = [html.escape(_cut(text, truncate)) for text in row]
         lines.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
     lines.append("</table>")
-    text = "\n".join(lines) + "\n"
-    if rows.num_rows > shown.num_rows:
-        text += f"only showing top {shown.num_rows} rows\n"
-    return text
+    footer = _footer(rows, shown)
+    return "\n".join(lines) + "\n" + (f"{footer}\n" if footer else "")
 
 
 def cell_texts(rows: pa.Table, schema: Any, time_zone: str) -> list[list[str]]:
@@ -54,6 +74,8 @@ def cell_texts(rows: pa.Table, schema: Any, time_zone: str) -> list[list[str]]:
     zone = _zone(time_zone)
     kinds = [field.data_type for field in schema.struct.fields]
     columns = [column.to_pylist() for column in rows.columns]
+    if not columns:
+        return [[] for _ in range(rows.num_rows)]
     return [
         [text(value, kind, zone) for value, kind in zip(row, kinds, strict=True)]
         for row in zip(*columns, strict=True)
@@ -88,7 +110,8 @@ def text(value: Any, kind: Any, zone: datetime.tzinfo) -> str:
         )
         return f"{{{', '.join(inner)}}}"
     if name == "struct":
-        inner = (text(value[field.name], field.data_type, zone) for field in kind.struct.fields)
+        fields = zip(value.values(), kind.struct.fields, strict=True)
+        inner = (text(each, field.data_type, zone) for each, field in fields)
         return f"{{{', '.join(inner)}}}"
     return str(value)
 
@@ -113,8 +136,6 @@ def _table(names: list[str], cells: list[list[str]], truncate: int) -> str:
 
 
 def _vertical(names: list[str], cells: list[list[str]]) -> str:
-    if not cells:
-        return "(0 rows)\n"
     name_width = max([_SMALLEST_WIDTH, *(_width(name) for name in names)])
     widest = max([_SMALLEST_WIDTH, *(_width(cell) for row in cells for cell in row)])
     lines = []

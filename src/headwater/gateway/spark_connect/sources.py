@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +11,25 @@ from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.encode import conform
 from headwater.gateway.spark_connect.types import arrow_schema
 
+Tell = Callable[[bytes], None]
+"""Takes a response that is for the client."""
+
+
+def metrics_of(responses: Iterator[tuple[bytes, bool]], pb: Any, tell: Tell) -> None:
+    """Reads responses to their end and passes on those with metrics that `observe` asked for."""
+    for raw, _ in responses:
+        _tell_metrics(raw, pb, tell)
+
+
+def _tell_metrics(raw: bytes, pb: Any, tell: Tell) -> None:
+    if pb.ExecutePlanResponse.FromString(raw).observed_metrics:
+        tell(raw)
+
 
 def rows_of(
-    responses: Iterator[tuple[bytes, bool]], pb: Any
+    responses: Iterator[tuple[bytes, bool]], pb: Any, tell: Tell
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The schema of a plan's rows, and the rows as they come.
+    """The schema of a plan's rows, and the rows as they come; `tell` gets observed metrics.
 
     What the process says is distrusted: rows that are not of the schema are refused.
     """
@@ -24,18 +38,24 @@ def rows_of(
         found = pb.ExecutePlanResponse.FromString(raw)
         if holds_rows:
             before.append(raw)
+        elif found.observed_metrics:
+            tell(raw)
         if found.HasField("schema"):
             schema = arrow_schema(found.schema, "UTC")
-            return schema, _batches(before, responses, schema, pb)
+            return schema, _batches(before, responses, schema, pb, tell)
     if not before:
         return pa.schema([]), iter(())
     # An engine that tells no schema: the rows have one of their own.
     first = _read(pb.ExecutePlanResponse.FromString(before[0]).arrow_batch.data)
-    return first.schema, _batches(before, responses, first.schema, pb)
+    return first.schema, _batches(before, responses, first.schema, pb, tell)
 
 
 def _batches(
-    before: list[bytes], responses: Iterator[tuple[bytes, bool]], schema: pa.Schema, pb: Any
+    before: list[bytes],
+    responses: Iterator[tuple[bytes, bool]],
+    schema: pa.Schema,
+    pb: Any,
+    tell: Tell,
 ) -> Iterator[pa.RecordBatch]:
     parts: list[bytes] = []
     for raw in before:
@@ -43,6 +63,8 @@ def _batches(
     for raw, holds_rows in responses:
         if holds_rows:
             yield from _taken(raw, parts, schema, pb)
+        else:
+            _tell_metrics(raw, pb, tell)
 
 
 def _taken(raw: bytes, parts: list[bytes], schema: pa.Schema, pb: Any) -> Iterator[pa.RecordBatch]:

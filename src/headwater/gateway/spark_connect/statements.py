@@ -32,6 +32,7 @@ from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.literals import NotPlainError, parameter, python_value
 from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.oracle import Oracle, is_plain
+from headwater.gateway.spark_connect.plans.identifiers import resolved
 from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.types import arrow_schema, spark_schema
@@ -173,6 +174,7 @@ class Statements:
         return Text(f"SELECT * FROM {identifier.strip()}")
 
     def _sql_text(self, sql: Any, session: SparkSession) -> Text | None:
+        sql = resolved(sql)
         text = self.with_arguments(sql, session)
         if text is None:
             return None
@@ -189,6 +191,7 @@ class Statements:
 
         None when an argument is no constant.
         """
+        sql = resolved(sql)
         query = str(sql.query)
         zone = session.conf.time_zone
         try:

@@ -5,6 +5,7 @@ A type is a `spark.connect.DataType`; a schema is one of kind struct.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,8 +147,16 @@ def arrow_type(kind: Any, time_zone: str) -> pa.DataType:
         key = arrow_type(kind.map.key_type, time_zone)
         return pa.map_(key, arrow_type(kind.map.value_type, time_zone))
     if name == "struct":
-        return pa.struct(list(arrow_schema(kind, time_zone)))
+        inner = arrow_schema(kind, time_zone)
+        names = _told_apart(inner.names)
+        return pa.struct([each.with_name(name) for each, name in zip(inner, names, strict=True)])
     raise unsupported(f"results cannot hold values of the type {simple_string(kind)}.")
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Names of fields, a number behind those that are there more than once: clients expect it."""
+    numbers = {name: itertools.count() for name in names if names.count(name) > 1}
+    return [f"{name}_{next(numbers[name])}" if name in numbers else name for name in names]
 
 
 def simple_string(kind: Any) -> str:

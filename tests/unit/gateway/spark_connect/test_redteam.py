@@ -68,7 +68,6 @@ SQL = [
     ("code in a unit of dateadd", "select dateadd(`day, java_method(1)`, 1, current_date)", None),
     ("code in a function's name", "select `sum(1), java_method`(1)", UNKNOWN),
     ("A97 _metadata quoted", "select `_METADATA`.file_path from ns.t", DENIED),
-    ("version", "select version()", DENIED),
     ("script", "select transform(a) using 'cat' as (b) from ns.t", UNSUPPORTED),
     ("identifier clause", "select * from identifier('hr.secret')", MISSING),
     ("identifier function", "select identifier('java_method')('a', 'b')", None),

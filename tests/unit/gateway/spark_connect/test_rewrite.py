@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -115,15 +116,44 @@ def test_data_frames_in_sql(client: Client) -> None:
     )
 
 
+def collected(client: Client, text: str) -> Any:
+    """The rows of a query."""
+    return client.spark.sql(text).collect()
+
+
 def test_functions_of_the_session_are_constants(client: Client) -> None:
     from pyspark.sql.connect import functions as f
 
-    frame = client.spark.range(1).select(f.current_user(), f.current_database())
+    frame = client.spark.range(1).select(f.current_user(), f.expr("Current_Database ( )"))
     staged = client.staged(frame.collect)
-    values = [each.literal.string for each in staged.plan.root.project.expressions]
-    assert values == ["alice", "sample"]
-    query = client.staged(lambda: client.spark.sql("select current_user() u").collect())
-    assert query.plan.root.sql.query == "SELECT 'alice' AS `u`"
+    columns = [each.alias for each in staged.plan.root.project.expressions]
+    assert [list(each.name) for each in columns] == [["current_user()"], ["current_database()"]]
+    assert columns[0].expr.literal.string == "alice"
+    assert columns[1].expr.expression_string.expression == "'sample'"
+    for text, told in {
+        "current_user() u": "'alice' AS `u`",
+        "current_user, user()": "'alice' AS `current_user()`, 'alice' AS `user()`",
+        "upper(session_user()), version()": "upper('alice'), '4.1.4 0' AS `version()`",
+    }.items():
+        query = client.staged(partial(collected, client, f"select {text}"), version="4.1.4 0")
+        assert query.plan.root.sql.query == f"SELECT {told}"
+    filtered = client.staged(client.spark.range(1).filter("current_user() = 'x'").collect)
+    condition = filtered.plan.root.filter.condition.expression_string.expression
+    assert condition == "'alice' = 'x'"
+
+
+def test_elements_of_arrays_are_no_arrays(client: Client) -> None:
+    text = "select array(a, 2)[1], array(array(a))[0][0], array(1)[0] + 1 from ns.t"
+    query = client.staged(partial(collected, client, text)).plan.root.sql.query
+    told = "SELECT array(`a`, 2)[1], array(array(`a`))[0][0], array(1)[0] + 1 FROM "
+    assert query.startswith(told)
+
+
+def test_times_are_no_timestamps(client: Client) -> None:
+    text = "select TIME '1:02', x::time(3) from ns.t"
+    query = client.staged(partial(collected, client, text))
+    assert "CAST('1:02' AS TIME)" in query.plan.root.sql.query
+    assert "AS TIME(3))" in query.plan.root.sql.query
 
 
 def test_settings_are_never_put_into_sql(client: Client) -> None:
@@ -140,6 +170,18 @@ def test_pure_sql_is_known_as_such(client: Client) -> None:
     add_view(client, client.spark.range(1), "v")
     assert client.rewrite(lambda: sql("select * from v")).sql is None
     assert client.rewrite(lambda: sql("drop table ns.t")).action is Action.STATEMENT
+
+
+def test_formats_of_sessions(client: Client) -> None:
+    frame = client.spark.read.load("/granted/x")
+    for default, told in {
+        "iceberg": "parquet",
+        "json": "json",
+        "org.apache.spark.sql.json": "json",
+        "org.apache.spark.sql.execution.datasources.csv": "csv",
+    }.items():
+        staged = client.staged(frame.collect, settings={"spark.sql.sources.default": default})
+        assert staged.plan.root.read.data_source.format == told
 
 
 def test_granted_files(client: Client) -> None:

@@ -19,7 +19,11 @@ from headwater.gateway.spark_connect.plans.model import (
     Write,
 )
 from headwater.gateway.spark_connect.plans.names import split_identifier, table_name
-from headwater.gateway.spark_connect.plans.options import check_options, file_format
+from headwater.gateway.spark_connect.plans.options import (
+    check_options,
+    file_format,
+    named_format,
+)
 from headwater.gateway.spark_connect.plans.parts import relation_plan, stage_relations
 from headwater.gateway.spark_connect.plans.sql_text import check_tree, emit, parse_expression
 from headwater.gateway.spark_connect.plans.views import add_view
@@ -138,7 +142,7 @@ def _write(command: Message, context: PlanContext) -> RewrittenPlan:
             by_name=not inserting,
             must_exist=inserting,
             partitioning=partitions,
-            properties=_properties(options),
+            properties=table_properties(options),
         )
         return _writing(target, source)
     path = command.path or next((v for k, v in options.items() if k.lower() == "path"), "")
@@ -154,14 +158,14 @@ def _write(command: Message, context: PlanContext) -> RewrittenPlan:
             table=table_name(split_identifier(path)),
             by_name=True,
             partitioning=partitions,
-            properties=_properties({k: v for k, v in options.items() if k.lower() != "path"}),
+            properties=table_properties({k: v for k, v in options.items() if k.lower() != "path"}),
         )
         return _writing(target, source)
     target = WriteTarget(
         mode=mode,
         path=path,
         partitioning=partitions,
-        format=file_format(command.source),
+        format=file_format(named_format(command.source, context.settings)),
         options=check_options(options),
     )
     return _writing(target, source)
@@ -221,7 +225,7 @@ _WRITER_OPTIONS = frozenset(
 """Options that say how to write, not what: the system engine has its own ways."""
 
 
-def _properties(options: Mapping[str, str]) -> dict[str, str]:
+def table_properties(options: Mapping[str, str]) -> dict[str, str]:
     """Table properties among a writer's options; PERMISSION_DENIED for a place of its own."""
     found: dict[str, str] = {}
     for key, value in options.items():
@@ -260,8 +264,8 @@ def _write_v2(command: Message, context: PlanContext) -> RewrittenPlan:
     condition = None
     if mode is WriteMode.OVERWRITE_WHERE:
         condition = _condition(command.overwrite_condition)
-    properties = dict(command.table_properties) | _properties(dict(command.options))
-    _properties(properties)
+    properties = dict(command.table_properties) | table_properties(dict(command.options))
+    table_properties(properties)
     target = WriteTarget(
         mode=mode,
         table=table_name(split_identifier(command.table_name)),

@@ -110,7 +110,7 @@ TABLE_FUNCTIONS = words(
 """Functions that may stand in FROM."""
 
 SESSION_FUNCTIONS = words(
-    "current_catalog current_database current_schema current_user session_user user"
+    "current_catalog current_database current_schema current_user session_user user version"
 )
 """Functions that the gateway answers by a constant."""
 
@@ -121,7 +121,6 @@ _REASONS = {
     "input_file_name": "tells where a table's files lie",
     "input_file_block_start": "tells where a table's files lie",
     "input_file_block_length": "tells where a table's files lie",
-    "version": "tells of the engine",
     "current_path": "tells of the engine",
     "from_protobuf": "reads files",
     "to_protobuf": "reads files",

@@ -78,7 +78,7 @@ class PlanContext:
     same user process under `global_temp.<name>`. `functions` and `table_functions` are casefolded
     names of functions that the session registered; `relations` the ids of its checkpoints.
     `sandbox` is the level of the user process: with `none`, the user's code never meets a
-    restricted table. `settings` are the session's configuration.
+    restricted table. `settings` are the session's configuration, `version` what `version()` is.
     """
 
     session: Session
@@ -89,6 +89,7 @@ class PlanContext:
     relations: frozenset[str] = frozenset()
     settings: Mapping[str, str] = field(default_factory=dict)
     sandbox: str = "bubblewrap"
+    version: str = ""
     limits: PlanLimits = PlanLimits()
 
 

@@ -38,9 +38,26 @@ COMPRESSIONS = words(
 """Values of the option `compression`."""
 
 
+_CLASS = re.compile(
+    r"org\.apache\.spark\.sql\.(?:execution\.datasources\.)?(csv|json|orc|parquet|text)(?:\.\w+)?"
+)
+"""Names of old for Spark's own formats."""
+
+
+def named_format(name: str, settings: Mapping[str, str]) -> str:
+    """The format that is named, or else the session's own for files; empty for the usual one."""
+    if name.strip():
+        return name
+    default = settings.get("spark.sql.sources.default", "")
+    # Tables are Iceberg's by default, and files Parquet.
+    return "" if default.lower() == "iceberg" else default
+
+
 def file_format(name: str) -> str:
     """The format's name as the engine knows it; NOT_SUPPORTED for any other source of data."""
     lowered = name.strip().lower() or "parquet"
+    if (old := _CLASS.fullmatch(lowered)) is not None:
+        lowered = old[1]
     if lowered not in FORMATS:
         raise error(
             ErrorCode.NOT_SUPPORTED,

@@ -46,12 +46,26 @@ class SparkText(Spark):
         """Knows those functions alone whose arguments are no mere list."""
 
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        # `array(1, 2)[0]` is an element; in Spark no brackets make an array.
+        ARRAY_CONSTRUCTORS: ClassVar[dict[str, Any]] = {}
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             name: parse for name, parse in Spark.Parser.FUNCTION_PARSERS.items() if name in _SYNTAX
         }
 
     class Generator(Spark.Generator):  # type: ignore[misc, valid-type]
         """Writes Spark's own functions as Spark names the columns that they make."""
+
+        # Hive has no TIME, so sqlglot writes TIMESTAMP for it.
+        TYPE_MAPPING: ClassVar[dict[Any, str]] = {
+            **Spark.Generator.TYPE_MAPPING,
+            exp.DataType.Type.TIME: "TIME",
+        }
+
+        def datatype_sql(self, expression: exp.DataType) -> str:
+            """A type; the digits of a TIME's seconds stay."""
+            if expression.is_type(exp.DataType.Type.TIME) and expression.expressions:
+                return f"TIME({self.expressions(expression, flat=True)})"
+            return str(super().datatype_sql(expression))
 
         def normalize_func(self, name: str) -> str:
             """The name of a function, in small letters unless it is a user's."""
@@ -281,15 +295,26 @@ def hidden_column() -> Exception:
 
 
 def with_constants(tree: exp.Expr, constants: Callable[[str], str | None]) -> exp.Expr:
-    """The tree with the functions of the session replaced by what they stand for."""
+    """The tree with the functions of the session replaced by what they stand for.
+
+    A column of a query keeps the name that Spark gives it.
+    """
     for node in list(_session_nodes(tree)):
         name = node.name if isinstance(node, exp.Anonymous) else _CONSTANT_NAMES[type(node)]
         value = constants(name.lower())
         literal: exp.Expr = exp.Null() if value is None else exp.Literal.string(value)
+        if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
+            title = exp.to_identifier(title_of(name), quoted=True)
+            literal = exp.Alias(this=literal, alias=title)
         if node is tree:
             return literal
         node.replace(literal)
     return tree
+
+
+def title_of(name: str) -> str:
+    """The name that Spark gives a column which is one of the session's functions."""
+    return f"{name.lower()}()"
 
 
 _CONSTANT_NAMES: dict[type, str] = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, error
+from headwater.gateway.spark_connect.plans.identifiers import resolved
 from headwater.gateway.spark_connect.plans.model import (
     Action,
     DropFunction,
@@ -65,6 +66,7 @@ def rewrite_sql(command: Message, context: PlanContext) -> RewrittenPlan:
         found = found.with_relations.root
     if found.WhichOneof("rel_type") != "sql":
         raise error(ErrorCode.NOT_SUPPORTED, "a SQL command without SQL")
+    found.sql.CopyFrom(resolved(found.sql))
     return _Statement(relation, found.sql, context).rewritten()
 
 

@@ -6,14 +6,15 @@ on the way: what a name stands for is put into the plan by `Walk.fill`, once the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import functions
-from headwater.gateway.spark_connect.plans.identifiers import texts_of, with_names
+from headwater.gateway.spark_connect.plans.identifiers import resolved, resolved_text
 from headwater.gateway.spark_connect.plans.inside import inside_of
 from headwater.gateway.spark_connect.plans.kinds import ALLOWED, PACKAGE, REFUSED
 from headwater.gateway.spark_connect.plans.model import Message, PlanContext, SessionView
@@ -23,7 +24,12 @@ from headwater.gateway.spark_connect.plans.names import (
     split_identifier,
     table_name,
 )
-from headwater.gateway.spark_connect.plans.options import FORMATS, check_options, file_format
+from headwater.gateway.spark_connect.plans.options import (
+    FORMATS,
+    check_options,
+    file_format,
+    named_format,
+)
 from headwater.gateway.spark_connect.plans.reads import Filling, Reads, TableRead, TextRead
 from headwater.gateway.spark_connect.plans.sql_names import NamedTable, named_tables, rename
 from headwater.gateway.spark_connect.plans.sql_text import (
@@ -33,8 +39,10 @@ from headwater.gateway.spark_connect.plans.sql_text import (
     is_query,
     parse_expression,
     parse_statement,
+    title_of,
     with_constants,
 )
+from headwater.gateway.spark_connect.plans.summaries import in_order
 from headwater.gateway.spark_connect.plans.types import check_metadata, check_schema
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
@@ -94,20 +102,13 @@ class Walk:
                 return CATALOG_NAME
             case "current_database" | "current_schema":
                 return names.session.schema or "default"
+            case "version":
+                return self.context.version
         return names.session.identity.principal.name
 
-    def sql(
-        self,
-        text: str,
-        names: Names,
-        put: Callable[[str], None],
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
-        """Checks a query's text; `put` gets what runs instead, until then a mark of what it reads.
-
-        `texts` are its string arguments.
-        """
-        tree = with_names(parse_statement(text), texts or {})
+    def sql(self, text: str, names: Names, put: Callable[[str], None]) -> None:
+        """Checks a query's text; `put` gets what runs instead, until then a mark of its reads."""
+        tree = parse_statement(text)
         if not is_query(tree):
             raise error(ErrorCode.NOT_SUPPORTED, _COMMAND_WORDS)
         read = self._tree(tree, names, put, parse_statement)
@@ -116,7 +117,7 @@ class Walk:
 
     def expression(self, text: str, names: Names, put: Callable[[str], None]) -> None:
         """Checks the text of an expression; `put` gets what runs instead."""
-        self._tree(parse_expression(text), names, put, parse_expression)
+        self._tree(parse_expression(resolved_text(text)), names, put, parse_expression)
 
     def _tree(
         self,
@@ -317,7 +318,7 @@ def _relation(walk: Walk, relation: Message, names: Names) -> Inside | None:
     if kind == "read":
         return _read(walk, relation, names)
     if kind in ("describe", "summary"):
-        return [(_in_order(relation, kind), names)]
+        return [(in_order(relation, kind), names)]
     if kind == "catalog":
         raise error(ErrorCode.NOT_SUPPORTED, "catalog functions cannot be part of a query")
     if kind in ("local_relation", "cached_local_relation", "chunked_cached_local_relation"):
@@ -327,36 +328,6 @@ def _relation(walk: Walk, relation: Message, names: Names) -> Inside | None:
         if relation.cached_remote_relation.relation_id not in walk.context.relations:
             raise error(ErrorCode.STATEMENT_NOT_FOUND, "there is no such checkpoint")
     return None
-
-
-_STATISTICS = {
-    "describe": ("count", "mean", "stddev", "min", "max"),
-    "summary": ("count", "mean", "stddev", "min", "25%", "50%", "75%", "max"),
-}
-
-
-def _in_order(relation: Message, kind: str) -> Message:
-    """Sorts the rows of `describe` and `summary` as Spark has them; the statistics' own message.
-
-    Sail puts them together from one query each, and they come as they are done.
-    """
-    statistics = messages().Relation()
-    getattr(statistics, kind).CopyFrom(getattr(relation, kind))
-    given = list(relation.summary.statistics)
-    relation.sort.input.CopyFrom(statistics)
-    relation.sort.is_global = True
-    order = relation.sort.order.add()
-    order.direction = order.SORT_DIRECTION_ASCENDING
-    order.null_ordering = order.SORT_NULLS_LAST
-    position = order.child.unresolved_function
-    position.function_name = "array_position"
-    names = position.arguments.add().unresolved_function
-    names.function_name = "array"
-    for statistic in given or _STATISTICS[kind]:
-        names.arguments.add().literal.string = statistic
-    position.arguments.add().unresolved_attribute.unparsed_identifier = "summary"
-    found: Message = getattr(relation.sort.input, kind)
-    return found
 
 
 def _read(walk: Walk, relation: Message, names: Names) -> Inside:
@@ -380,6 +351,7 @@ def _read_source(walk: Walk, relation: Message, names: Names) -> Inside:
     source = messages().Read.DataSource()
     source.CopyFrom(relation.read.data_source)
     check_fields(source, "Read.DataSource")
+    source.format = named_format(source.format, walk.context.settings)
     options = dict(source.options)
     paths = [*source.paths, *(v for k, v in options.items() if k.lower() == "path")]
     if source.predicates or source.source_name:
@@ -443,6 +415,30 @@ def _function(walk: Walk, expression: Message, name: str, names: Names) -> Insid
     return None
 
 
+def _project(walk: Walk, project: Message, _names: Names) -> None:
+    """A function of the session's that is a column keeps its name once a constant stands for it."""
+    for column in project.expressions:
+        match column.WhichOneof("expr_type"):
+            case "unresolved_function":
+                name = column.unresolved_function.function_name
+            case "call_function":
+                name = column.call_function.function_name
+            case "expression_string":
+                found = _CALL.fullmatch(column.expression_string.expression)
+                name = "" if found is None else found[1]
+            case _:
+                continue
+        lowered = name.lower()
+        if lowered in functions.SESSION_FUNCTIONS and lowered not in walk.context.functions:
+            inner = messages().Expression()
+            inner.CopyFrom(column)
+            column.alias.expr.CopyFrom(inner)
+            column.alias.name.append(title_of(lowered))
+
+
+_CALL = re.compile(r"\s*(\w+)\s*\(\s*\)\s*")
+
+
 def _attribute(_walk: Walk, attribute: Message, _names: Names) -> None:
     _refuse_hidden(attribute.unparsed_identifier)
     if attribute.is_metadata_column:
@@ -470,10 +466,12 @@ def _cast(walk: Walk, cast: Message, _names: Names) -> None:
 
 
 def _sql(walk: Walk, sql: Message, names: Names) -> Inside | None:
+    sql.CopyFrom(resolved(sql))
+
     def put(emitted: str) -> None:
         sql.query = emitted
 
-    walk.sql(sql.query, names, put, texts_of(sql))
+    walk.sql(sql.query, names, put)
     return None
 
 
@@ -522,6 +520,7 @@ def _parse(_walk: Walk, found: Message, _names: Names) -> None:
 _HANDLERS: dict[str, Handler] = {
     "Relation": _relation,
     "Expression": _expression,
+    "Project": _project,
     "Expression.UnresolvedAttribute": _attribute,
     "Expression.UnresolvedStar": _star,
     "Expression.Alias": _described,

@@ -1,0 +1,139 @@
+"""What Sail 0.7.2 is known to answer otherwise than Spark without an error: for Spark at once.
+
+Each rule is as narrow as the difference that was found, for Spark is many times slower. A plan is
+judged by its messages, SQL text by its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headwater.gateway.spark_connect.plans.functions import words
+from headwater.gateway.spark_connect.plans.kinds import PACKAGE
+
+_TEXT = re.compile(
+    r"\b(?:try_parse_url|variant_explode|elt|collate|(?:try_)?(?:parse_json|variant_get)"
+    r"|to_variant_object|(?:intersect|except|minus)\s+all)\b"
+    r"|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b",
+    re.IGNORECASE,
+)
+"""In SQL: multisets; LATERAL, whose table functions lose rows for empty arrays, and whose
+subqueries have other columns; collations, which Sail ignores; variants, whose decimals become
+floating point there, and whose values are cast to NULL where they do not fit; `elt`, which fails
+for a number that is too high."""
+
+_FUNCTIONS = words(
+    """
+    collate elt parse_json to_variant_object try_parse_json try_parse_url try_variant_get
+    variant_explode variant_explode_outer variant_get
+    years months days hours bucket
+    """
+)
+"""Functions of DataFrames; the last five are none in Spark but transforms of partitions."""
+
+_SUMMARIES = frozenset({"count", "mean", "stddev", "min", "25%", "50%", "75%", "max"})
+"""What Sail knows of `summary`; it leaves other percentiles out without a word."""
+
+_TYPES = re.compile(
+    r"\bcollate\b|__COLLATIONS|\"\w*type\"\s*:\s*\"variant\""
+    r"|(?:^|[\s:<,])variant\s*(?:$|[,>)]|not\b|comment\b)",
+    re.IGNORECASE,
+)
+"""Types that Sail takes for others, in schemas of either form."""
+
+_TYPE_OF_USER = re.compile(r'"type"\s*:\s*"udt"')
+_SIZED = re.compile(r"\b(?:var)?char\s*\(", re.IGNORECASE)
+_PLAIN_ORDER = frozenset({"", "UTF8_BINARY"})
+
+
+def differs(plan: Any) -> bool:
+    """True for a plan that Sail would answer otherwise than Spark."""
+    python = typed = ranged = False
+    waiting = [plan]
+    while waiting:
+        found = waiting.pop()
+        kind = found.DESCRIPTOR.full_name.removeprefix(PACKAGE)
+        rule = _RULES.get(kind)
+        if rule is not None and rule(found):
+            return True
+        python = python or kind == "PythonUDF"
+        typed = typed or _is_for_functions_of_spark(kind, found)
+        ranged = ranged or (kind == "RepartitionByExpression" and _is_by_range(found))
+        if kind == "WriteOperationV2":
+            waiting.append(found.input)  # beside it are transforms of partitions
+        else:
+            waiting += _inside(found)
+    # Rows on Sail do not come in the order of `repartitionByRange`; what is written has none.
+    is_query = plan.DESCRIPTOR.name == "Plan" and plan.HasField("root")
+    return (python and typed) or (ranged and is_query)
+
+
+def _is_for_functions_of_spark(kind: str, found: Any) -> bool:
+    """A type that functions of the user's own have on Spark alone.
+
+    Sail gives them the bare values of types of users, and lets them answer with CHAR and VARCHAR.
+    """
+    if kind == "LocalRelation":
+        return _TYPE_OF_USER.search(found.schema) is not None
+    if kind == "DataType.Unparsed":
+        return _SIZED.search(found.data_type_string) is not None
+    return kind in ("DataType.UDT", "DataType.Char", "DataType.VarChar")
+
+
+def _is_by_range(found: Any) -> bool:
+    return any(each.HasField("sort_order") for each in found.partition_exprs)
+
+
+def _inside(message: Any) -> Iterator[Any]:
+    """The messages right inside a message."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if not field.is_repeated:
+            yield value
+        elif not field.message_type.GetOptions().map_entry:
+            yield from value
+        elif field.message_type.fields_by_name["value"].message_type is not None:
+            yield from value.values()
+
+
+def _set_operation(found: Any) -> bool:
+    if not found.is_all:
+        return False
+    kind = found.DESCRIPTOR.enum_types_by_name["SetOpType"].values_by_number
+    return kind[found.set_op_type].name in ("SET_OP_TYPE_INTERSECT", "SET_OP_TYPE_EXCEPT")
+
+
+def _text(text: str) -> bool:
+    return _TEXT.search(text) is not None
+
+
+def _type(text: str) -> bool:
+    return _TYPES.search(text) is not None
+
+
+def _function(found: Any) -> bool:
+    return found.function_name.lower() in _FUNCTIONS
+
+
+_RULES: dict[str, Callable[[Any], bool]] = {
+    "LateralJoin": lambda _: True,
+    # Sail casts what Spark refuses, and lets NULL into columns that have none.
+    "ToSchema": lambda _: True,
+    "StatSummary": lambda found: not _SUMMARIES.issuperset(found.statistics),
+    "SetOperation": _set_operation,
+    "SQL": lambda found: _text(found.query),
+    "Expression.ExpressionString": lambda found: _text(found.expression),
+    "Expression.UnresolvedFunction": _function,
+    "CallFunction": _function,
+    "UnresolvedTableValuedFunction": _function,
+    "DataType.Variant": lambda _: True,
+    "DataType.String": lambda found: found.collation not in _PLAIN_ORDER,
+    "DataType.Unparsed": lambda found: _type(found.data_type_string),
+    "Expression.Cast": lambda found: _type(found.type_str),
+    "LocalRelation": lambda found: _type(found.schema),
+    "Read.DataSource": lambda found: _type(found.schema),
+}
+"""What is asked of a message, by its kind: True when Spark must answer."""
