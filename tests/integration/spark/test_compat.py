@@ -152,6 +152,24 @@ def test_identifiers_of_constants(spark, ellen):
     spark.sql("DROP TABLE IDENTIFIER(:t)", args={"t": "compat.named"})
 
 
+@pytest.mark.usefixtures("schema", "sail", "real_spark")
+@pytest.mark.parametrize("engine", ["auto", "sail", "spark"])
+def test_arguments_by_position_keep_their_places(spark, engine):
+    if engine != "auto":
+        spark.conf.set("headwater.engine", engine)
+    text = "SELECT ? - ? AS x, concat(upper(?), ?) AS y, id FROM shop.orders WHERE id < ? LIMIT ?"
+    found = spark.sql(text, args=[9, 2, "a", "b", 2, 5])
+    assert found.collect() == [Row(x=7, y="Ab", id=1)]
+    assert found.where("x > 0").count() == 1
+    spark.sql("CREATE OR REPLACE TABLE compat.placed (a STRING, b STRING) USING iceberg")
+    try:
+        spark.sql("INSERT INTO compat.placed SELECT upper(trim(?)), ?", args=[" one ", "two"])
+        spark.sql("UPDATE compat.placed SET a = concat(a, lower(?)) WHERE b = ?", args=["X", "two"])
+        assert spark.table("compat.placed").collect() == [Row(a="ONEx", b="two")]
+    finally:
+        spark.sql("DROP TABLE compat.placed")
+
+
 def test_functions_of_the_session_keep_their_names(spark):
     frame = spark.range(1).select(
         F.current_user(), F.user(), F.session_user(), F.current_catalog(), F.version()

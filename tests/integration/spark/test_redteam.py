@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from pyspark.sql import functions as F
 
 pytestmark = pytest.mark.usefixtures("sail")
@@ -330,7 +331,7 @@ def test_granted_locations(eyes: Any, spark: Any, tmp_path: Path) -> None:
             read.csv(str(path)).collect()
         assert "headwater-secret" not in str(refused.value)
     everything(eyes).select("id", "card").write.parquet(f"{out}/cards")
-    (out / "cards").exists()
+    assert (out / "cards").exists()
     spark.sql(f"grant read files on location '{out}' to user ellen")
     cards = eyes.read.parquet(f"{out}/cards").orderBy("id").collect()
     assert [row.card for row in cards] == ["*****1111", "*****3333"]
@@ -338,3 +339,5 @@ def test_granted_locations(eyes: Any, spark: Any, tmp_path: Path) -> None:
         eyes.range(1).write.parquet(f"{out}/cards")
     eyes.range(3).write.mode("overwrite").parquet(f"{out}/cards")
     assert eyes.read.parquet(f"{out}/cards").count() == 3
+    written = next(Path(out, "cards").glob("*.parquet"))
+    assert parquet.read_metadata(written).row_group(0).column(0).compression == "SNAPPY"

@@ -97,6 +97,8 @@ def spark(
     classes = ":".join([f"{release.spark_home}/jars/*", *map(str, release.jars)])
     settings = {
         **release.conf,
+        # Its tables are staged Parquet, and Iceberg's parser loses the arguments of SQL text.
+        "spark.sql.extensions": "",
         "spark.master": f"local[{os.cpu_count() or 1}]",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),

@@ -161,14 +161,21 @@ def _write(command: Message, context: PlanContext) -> RewrittenPlan:
             properties=table_properties({k: v for k, v in options.items() if k.lower() != "path"}),
         )
         return _writing(target, source)
+    kind = file_format(named_format(command.source, context.settings))
+    if kind == "parquet" and "compression" not in map(str.lower, options):
+        # Sail's own choice is another one than Spark's, and takes longer.
+        options["compression"] = context.settings.get(_PARQUET_CODEC, "snappy")
     target = WriteTarget(
         mode=mode,
         path=path,
         partitioning=partitions,
-        format=file_format(named_format(command.source, context.settings)),
+        format=kind,
         options=check_options(options),
     )
     return _writing(target, source)
+
+
+_PARQUET_CODEC = "spark.sql.parquet.compression.codec"
 
 
 def _writing(target: WriteTarget, source: RewrittenPlan) -> RewrittenPlan:

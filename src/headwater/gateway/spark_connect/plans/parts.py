@@ -13,6 +13,7 @@ from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.model import Message, PlanContext, StagedPlan
 from headwater.gateway.spark_connect.plans.names import Names
 from headwater.gateway.spark_connect.plans.needs import depends_on_rows, needs_of
+from headwater.gateway.spark_connect.plans.positions import by_name
 from headwater.gateway.spark_connect.plans.reads import Filling, Reads
 from headwater.gateway.spark_connect.plans.sql_text import emit, parse_statement
 from headwater.gateway.spark_connect.plans.walk import Walk
@@ -95,27 +96,22 @@ def _filled(plan: Message, checked: tuple[Checked, ...], filling: Filling) -> St
 
 def constant_text(sql: Message) -> str | None:
     """The text of a SQL message with its parameters put in; None when one is no plain constant."""
-    named = dict(sql.named_arguments)
-    positions = list(sql.pos_arguments)
-    given = {**{key: literal_tree(each) for key, each in sql.args.items()}}
-    given |= {key: literal_tree(each.literal) for key, each in named.items() if _is_literal(each)}
-    listed = [literal_tree(each) for each in sql.pos_args]
-    listed += [literal_tree(each.literal) if _is_literal(each) else None for each in positions]
-    if not (named or positions or sql.args or sql.pos_args):
+    sql = by_name(sql)
+    if not (sql.named_arguments or sql.args):
         text: str = sql.query
         return text
+    given = {key: literal_tree(each) for key, each in sql.args.items()}
+    given |= {
+        key: literal_tree(each.literal)
+        for key, each in sql.named_arguments.items()
+        if _is_literal(each)
+    }
     tree = parse_statement(sql.query)
-    places = list(tree.find_all(exp.Placeholder))
-    used = 0
-    for place in places:
-        if place.name:
-            value = given.get(place.name)
-        else:
-            value = listed[used] if used < len(listed) else None
-            used += 1
+    for place in list(tree.find_all(exp.Placeholder)):
+        value = given.get(place.name)
         if value is None:
             return None
-        place.replace(value)
+        place.replace(value.copy())
     return emit(tree)
 
 

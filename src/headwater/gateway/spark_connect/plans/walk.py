@@ -30,6 +30,7 @@ from headwater.gateway.spark_connect.plans.options import (
     file_format,
     named_format,
 )
+from headwater.gateway.spark_connect.plans.positions import by_name
 from headwater.gateway.spark_connect.plans.reads import Filling, Reads, TableRead, TextRead
 from headwater.gateway.spark_connect.plans.sql_names import NamedTable, named_tables, rename
 from headwater.gateway.spark_connect.plans.sql_text import (
@@ -466,7 +467,7 @@ def _cast(walk: Walk, cast: Message, _names: Names) -> None:
 
 
 def _sql(walk: Walk, sql: Message, names: Names) -> Inside | None:
-    sql.CopyFrom(resolved(sql))
+    sql.CopyFrom(by_name(resolved(sql)))
 
     def put(emitted: str) -> None:
         sql.query = emitted
