@@ -165,7 +165,7 @@ def test_a_query_is_saved_and_found_again(page_as: Pages, api_as: Clients) -> No
         settled(page)
         page.get_by_role("button", name=re.compile("What flies")).click()
         page.get_by_role("tab", name="What flies").wait_for()
-        assert "saved=" not in page.url
+        page.wait_for_url(lambda url: "saved=" not in url)
         page.get_by_role("tab", name="What flies").press("Delete")
         page.keyboard.press("Control+k")
         page.get_by_role("dialog").wait_for()
@@ -185,6 +185,7 @@ def test_two_windows_never_overwrite_each_other(page_as: Pages, saved: dict[str,
     one, other = (page_as("analyst", path=f"/query?saved={saved['id']}").page for _ in range(2))
     for page in (one, other):
         page.get_by_role("tab", name=saved["name"]).wait_for()
+        page.wait_for_url(lambda url: "saved=" not in url)
     write(one, "SELECT 'of the first window'")
     one.keyboard.press("Control+s")
     one.get_by_text(f"Saved “{saved['name']}”").wait_for()

@@ -47,6 +47,14 @@ export function QueryPage() {
   const [conflict, setConflict] = useState<SavedQuery | null>(null);
   const [working, setWorking] = useState(false);
   const runNext = useRef<string | null>(null);
+  const opening = useRef(false);
+  const shown = useRef(true);
+  useEffect(() => {
+    shown.current = true;
+    return () => {
+      shown.current = false;
+    };
+  }, []);
 
   const tab = all.find((one) => one.id === search.tab) ?? all.at(-1) ?? null;
   const panel: Panel = search.view ?? "result";
@@ -94,24 +102,25 @@ export function QueryPage() {
     setSearch({ tab: made.id, sql: undefined, schema: undefined, dialect: undefined });
   }, [search.sql, search.schema, search.dialect, tabs, setSearch]);
   useEffect(() => {
-    const wanted = search.saved;
-    if (wanted === undefined) return;
-    let left = false;
+    if (search.saved === undefined) return;
+    setSearch({ saved: undefined });
+    opening.current = true;
     void calls
-      .savedOne(wanted)
-      .then((query) => !left && openSaved(query), toastError)
-      .finally(() => !left && setSearch({ saved: undefined }));
-    return () => {
-      left = true;
-    };
-  }, [search.saved, openSaved, setSearch]);
+      .savedOne(search.saved)
+      .then((query) => shown.current && openSaved(query), toastError)
+      .finally(() => {
+        opening.current = false;
+        if (tabs.get().length === 0) tabs.open();
+      });
+  }, [search.saved, openSaved, setSearch, tabs]);
   useEffect(() => {
     // The store is asked, not this render: a draft may have become a tab just now.
-    if (tabs.get().length === 0 && search.sql === undefined && search.saved === undefined) tabs.open();
-  }, [all.length, search.sql, search.saved, tabs]);
+    if (tabs.get().length === 0 && search.sql === undefined && !opening.current) tabs.open();
+  }, [all.length, search.sql, tabs]);
   useEffect(() => {
-    if (tab && search.tab !== tab.id && search.sql === undefined) setSearch({ tab: tab.id });
-  }, [tab, search.tab, search.sql, setSearch]);
+    // One change of the address at a time: of two at once, the second undoes the first.
+    if (tab && search.tab !== tab.id && search.sql === undefined && search.saved === undefined) setSearch({ tab: tab.id });
+  }, [tab, search.tab, search.sql, search.saved, setSearch]);
   useEffect(() => {
     if (tab?.statement) void resume(tab.id, tab.statement);
     // Only when another tab is shown: its own runs are followed already.
