@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_the_connection_string_of_ready_json_works(door, tmp_path):
             )
             break
         except subprocess.TimeoutExpired as hung:
-            print(f"attempt {attempt}", hung.stdout, hung.stderr)
+            logging.getLogger(__name__).warning("hung: %s %s", hung.stdout, hung.stderr)
             if attempt == 2:
                 raise
     assert done.stdout.strip() == "42", done.stderr
