@@ -70,6 +70,20 @@ def test_the_connection_string_of_ready_json_works(door, tmp_path):
     assert done.stdout.strip() == "42", done.stderr
 
 
+def test_a_client_that_exits_is_not_kept(stub):
+    """PySpark's last words, for ML, while its interpreter ends: a response would be its to read on,
+    and gRPC's thread can then die with a lock that the exit waits for, for ever.
+    """
+    request = pb.ExecutePlanRequest(session_id=str(uuid.uuid4()))
+    request.plan.command.ml_command.clean_cache.SetInParent()
+    request.request_options.add().reattach_options.reattachable = True
+    answers = stub("ExecutePlan", request)
+    with pytest.raises(grpc.RpcError) as failure:
+        next(answers)
+    assert failure.value.code() is grpc.StatusCode.INTERNAL
+    assert "Spark ML" in failure.value.details()
+
+
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "x" * 5000])
 def test_a_bad_token(door, token):
     spark = door.open(f"{door.endpoint}/;use_ssl=true;token={token}")

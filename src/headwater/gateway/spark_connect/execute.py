@@ -181,8 +181,6 @@ class Execution:
         kind = command.WhichOneof("command_type")
         if kind == "sql_command":
             self._sql(command.sql_command, plan)
-        elif kind == "ml_command" and command.ml_command.HasField("clean_cache"):
-            return  # sent by every client at its end
         else:
             self._elsewhere(plan)
 

@@ -147,6 +147,11 @@ class Operation:
         """True when nothing more will come."""
         return self._ended
 
+    @property
+    def idle(self) -> bool:
+        """True when nothing more will come and nobody reads what came."""
+        return self._ended and self._detached_since is not None
+
     # --- the consumer ---------------------------------------------------------------------------
 
     def responses(self, after: str | None, alive: Callable[[], bool]) -> Iterator[bytes]:

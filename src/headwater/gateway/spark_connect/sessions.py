@@ -224,6 +224,14 @@ class SparkSession:
         for operation in old:
             self.end(operation)
 
+    @property
+    def busy(self) -> bool:
+        """True while an operation runs or is read. One that was only not released keeps no session
+        from being closed: each program that ends without `spark.stop()` leaves such behind.
+        """
+        with self.lock:
+            return not all(operation.idle for operation in self.operations.values())
+
     def close(self) -> None:
         """Ends everything that runs."""
         self.closed = True
@@ -333,7 +341,7 @@ class Sessions:
             old = [
                 (key, session)
                 for key, session in self._sessions.items()
-                if not session.operations and time.monotonic() - session.last_used > _IDLE_SECONDS
+                if not session.busy and time.monotonic() - session.last_used > _IDLE_SECONDS
             ]
             for key, _ in old:
                 del self._sessions[key]
@@ -363,7 +371,7 @@ class Sessions:
         mine = [s for key, s in self._sessions.items() if key[0] == identity.principal.id]
         if len(mine) < _SESSIONS:
             return
-        idle = [s for s in mine if not s.operations]
+        idle = [s for s in mine if not s.busy]
         if not idle:
             raise error(
                 ErrorCode.QUERY_QUEUE_FULL,

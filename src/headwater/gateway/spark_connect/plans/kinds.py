@@ -32,6 +32,9 @@ REFUSED: dict[str, dict[str, str]] = {
         "streaming_query_listener_bus_command": "streaming queries",
         "register_data_source": "data sources written in Python",
         "create_resource_profile_command": "resource profiles",
+        # Clients send one (`clean_cache`) while their interpreter ends, and take no note of the
+        # answer. It has to be an error: a stream that is not at its end yet can keep gRPC, and the
+        # program with it, from ending.
         "ml_command": "Spark ML",
         "execute_external_command": "commands of external systems",
         "pipeline_command": "declarative pipelines",

@@ -1,0 +1,66 @@
+"""How many sessions a principal may have, and which of them makes room for the next."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+
+from headwater.errors import ErrorCode, HeadwaterError
+from headwater.gateway.spark_connect.sessions import Sessions, SparkSession
+from headwater.model.principal import Identity, Principal, PrincipalKind
+
+MOST = 64
+
+
+def identity(name: str = "ellen") -> Identity:
+    return Identity(Principal(f"id-{name}", name, PrincipalKind.USER))
+
+
+def opened(sessions: Sessions, who: Identity) -> SparkSession:
+    return sessions.open(who, str(uuid.uuid4()))
+
+
+@pytest.fixture
+def sessions():
+    made = Sessions()
+    yield made
+    made.close()
+
+
+def test_programs_that_never_release_do_not_lock_their_user_out(sessions: Sessions) -> None:
+    """PySpark asks something at its exit and can no longer release it."""
+    ellen = identity()
+    first = None
+    for _ in range(3 * MOST):
+        session = opened(sessions, ellen)
+        first = first or session
+        operation = session.begin("", (), reattachable=True)
+        operation.finish(b"")
+        assert list(operation.responses(None, lambda: True))
+    assert first is not None
+    deadline = time.monotonic() + 10
+    while not first.closed:
+        assert time.monotonic() < deadline, "the oldest idle session was not closed"
+        time.sleep(0.01)
+
+
+def test_sessions_that_run_or_are_read_stay(sessions: Sessions) -> None:
+    ellen = identity()
+    busy = [opened(sessions, ellen) for _ in range(MOST)]
+    readers = []
+    for number, session in enumerate(busy):
+        operation = session.begin("", (), reattachable=True)
+        if number % 2:
+            operation.finish(b"")
+            reader = operation.responses(None, lambda: True)
+            next(reader)
+            readers.append(reader)
+    with pytest.raises(HeadwaterError) as refused:
+        opened(sessions, ellen)
+    assert refused.value.code is ErrorCode.QUERY_QUEUE_FULL
+    assert not any(session.closed for session in busy)
+    opened(sessions, identity("frank"))
+    readers[0].close()
+    opened(sessions, ellen)
