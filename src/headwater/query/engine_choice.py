@@ -68,7 +68,12 @@ def carried_out(work: Work, here: Callable[[Work], Work]) -> Work:
         lacking = failure
     _finish_attempt(work.query, lacking, work.parts.engine.name)
     work.query.engine_reason = f"the system engine says: {lacking.message}"
-    return _elsewhere(work, instead)
+    try:
+        return _elsewhere(work, instead)
+    except HeadwaterError as other:
+        if lacking.code is other.code is ErrorCode.SYNTAX_ERROR:
+            raise lacking from other  # it says where
+        raise
 
 
 def _wanted(work: Work, engine: EngineChoice) -> Ready | None:

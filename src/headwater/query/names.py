@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headwater.catalog.catalog import Catalog
 from headwater.errors import ErrorCode, error
 from headwater.model.identifiers import CATALOG_NAME, Namespace, TableIdentifier, parse_namespace
@@ -12,6 +14,9 @@ SYSTEM_CATALOG = "system"
 """The catalog of tables about the server: `system.runtime.queries` and the like."""
 
 INFORMATION_SCHEMA = "information_schema"
+
+FILE_FORMATS = frozenset({"avro", "binaryfile", "csv", "json", "orc", "parquet", "text", "xml"})
+"""Formats of files that Spark reads by name, lower case."""
 
 CATALOGS = (CATALOG_NAME, SYSTEM_CATALOG)
 
@@ -37,6 +42,11 @@ def split_name(name: Name, session: Session) -> tuple[str, str, str]:
     if len(parts) == 3:
         raise _no_catalog(name, parts[0])
     return session.catalog, ".".join(parts[:-1]), parts[-1]
+
+
+def names_files(parts: Sequence[str]) -> bool:
+    """True for Spark's way to name files as a table: parquet.`/folder`."""
+    return len(parts) == 2 and parts[0].lower() in FILE_FORMATS and "/" in parts[1]
 
 
 def table_identifier(lake: Catalog, name: Name, session: Session) -> TableIdentifier:

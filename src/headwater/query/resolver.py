@@ -19,7 +19,7 @@ from headwater.model.identifiers import (
 from headwater.model.statement import Dialect, FileInput, Session
 from headwater.query.inputs import Inputs
 from headwater.query.metadata_tables import metadata_table, split_metadata_name
-from headwater.query.names import existing, split_name
+from headwater.query.names import existing, names_files, split_name
 from headwater.query.system_tables import find_system_table
 from headwater.query.viewer import SystemTable, Viewer
 from headwater.query.work import Parts
@@ -61,6 +61,12 @@ class QueryResolver:
             # A plain name: the binder has completed it.
             own = self.given[table]
             return InputRelation(table, own.schema, own.files)
+        if self.session.dialect is Dialect.SPARK and names_files((schema, table)):
+            raise error(
+                ErrorCode.NOT_SUPPORTED,
+                f"the system engine reads no files: {schema}.`{table[:200]}`",
+                hint="choose the engine automatic, sail or spark",
+            )
         made_up = find_system_table(catalog, schema, table, name)
         if made_up is not None:
             return self._system(made_up, at)

@@ -27,7 +27,7 @@ from headwater.sql.scope import Field, Scope, Source, merge
 from headwater.sql.spark import query_constructs
 from headwater.sql.statements import Name
 from headwater.sql.time_travel import snapshot_of
-from headwater.sql.trees import PARAMETER, node_position, parse_query
+from headwater.sql.trees import PARAMETER, is_query, node_position, parse_query
 from headwater.sql.types import arrow_data_type, common_type, data_type
 from headwater.sql.unnest import UnnestBinder, series
 
@@ -165,6 +165,12 @@ class SourceBinder:
             case exp.Subquery():
                 return self._subquery(item, scope, ctes, lateral)
             case _:
+                if is_query(item):  # the parser takes `FROM FROM t` for one
+                    raise error(
+                        ErrorCode.SYNTAX_ERROR,
+                        "a query in FROM needs brackets around it",
+                        position=node_position(item),
+                    )
                 raise _not_supported(item, f"{type(item).__name__} in FROM")
 
     def _subquery(

@@ -341,3 +341,8 @@ def test_granted_locations(eyes: Any, spark: Any, tmp_path: Path) -> None:
     assert eyes.read.parquet(f"{out}/cards").count() == 3
     written = next(Path(out, "cards").glob("*.parquet"))
     assert parquet.read_metadata(written).row_group(0).column(0).compression == "SNAPPY"
+    assert eyes.sql(f"SELECT * FROM parquet.`{out}/cards`").count() == 3
+    for path in (given, tmp_path / "beside.csv", f"{out}/../beside.csv"):
+        with pytest.raises(Exception) as refused:
+            eyes.sql(f"SELECT * FROM csv.`{path}`").collect()
+        assert "headwater-secret" not in str(refused.value)

@@ -166,3 +166,28 @@ def test_a_jar_is_refused(spark, tmp_path):
     jar.write_bytes(b"PK")
     with pytest.raises(UnsupportedOperationException):
         spark.addArtifact(str(jar))
+
+
+@pytest.mark.usefixtures("sail")
+@pytest.mark.parametrize("engine", ["auto", "sail"])
+def test_files_are_tables_by_their_paths(spark, tmp_path, engine):
+    tmp_path.chmod(0o755)
+    place = tmp_path / "a.csv"
+    place.write_text("1,x\n2,y\n")
+    files = f"csv.`{place}`"
+    spark.sql(f"GRANT READ FILES ON LOCATION '{tmp_path}' TO USER admin")
+    spark.conf.set("headwater.engine", engine)
+    assert spark.sql(f"SELECT _c1 FROM {files} ORDER BY 1").collect() == [("x",), ("y",)]
+    joined = f"SELECT o.region, f._c1 FROM shop.orders o JOIN {files} f ON o.id = int(f._c0)"
+    assert sorted(spark.sql(joined).collect()) == [("EU", "x"), ("US", "y")]
+    table = f"shop.from_files_{engine}"
+    spark.sql(f"CREATE TABLE {table} AS SELECT int(_c0) AS k, _c1 AS v FROM {files}")
+    spark.sql(f"INSERT INTO {table} SELECT int(_c0) + 10, _c1 FROM {files}")
+    spark.sql(
+        f"MERGE INTO {table} t USING {files} s ON t.k = int(s._c0) "
+        "WHEN MATCHED THEN UPDATE SET v = 'm'"
+    )
+    found = spark.table(table).orderBy("k").collect()
+    assert found == [(1, "m"), (2, "m"), (11, "x"), (12, "y")]
+    with pytest.raises(Exception, match=r"there is no file .*none"):
+        spark.sql(f"SELECT * FROM csv.`{tmp_path}/none`").collect()

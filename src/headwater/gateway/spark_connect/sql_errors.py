@@ -41,6 +41,9 @@ _BY_JAVA_CLASS = {
     "SparkUnsupportedOperationException": ErrorCode.NOT_SUPPORTED,
 }
 
+_SAILS_PARSER = re.compile(r"\s*invalid argument: found .{1,200} at \d+:\d+ expected ", re.DOTALL)
+"""Sail's parser has no error class of its own."""
+
 _HEAD = re.compile(r"^\s*\[[A-Z0-9_.]+\]\s*")
 _TAIL = re.compile(
     # What follows is the plan or the text that the engine got: names that are not the user's.
@@ -88,6 +91,8 @@ def code_of(failure: SparkFailure) -> ErrorCode:
         known = _BY_JAVA_CLASS.get(name.rsplit(".", 1)[-1])
         if known is not None:
             return known
+    if _SAILS_PARSER.match(failure.message):
+        return ErrorCode.SYNTAX_ERROR
     return ErrorCode.EVALUATION_FAILED
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from headwater.gateway.spark_connect.plans import functions, options, settings
 from headwater.gateway.spark_connect.plans.kinds import ALLOWED, PACKAGE, REFUSED
 from headwater.gateway.spark_connect.protocol import messages
+from headwater.query.names import FILE_FORMATS
 
 
 def reached(descriptor: Any, seen: set[str]) -> Iterator[Any]:
@@ -68,7 +69,7 @@ def test_the_lists_are_documented() -> None:
         functions.SESSION_FUNCTIONS,
         settings.SETTINGS,
         settings.PREFIXES,
-        options.FORMATS,
+        FILE_FORMATS,
         options.OPTIONS,
         options.COMPRESSIONS,
     )

@@ -57,6 +57,8 @@ def test_a_place_is_told_where_it_is_certain(
 def test_codes_by_class() -> None:
     java = ("org.apache.spark.sql.catalyst.parser.ParseException",)
     assert code_of(SparkFailure("x", java)) is ErrorCode.SYNTAX_ERROR
+    parser = "invalid argument: found * at 24:25 expected '.', '(', or end of input"
+    assert code_of(SparkFailure(parser)) is ErrorCode.SYNTAX_ERROR
     assert code_of(SparkFailure("x")) is ErrorCode.EVALUATION_FAILED
     canceled = SparkFailure("x", error_class="OPERATION_CANCELED")
     assert code_of(canceled) is ErrorCode.USER_CANCELED

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans.functions import words
-
-FORMATS = words("avro binaryfile csv json orc parquet text xml")
-"""Formats of files, lower case."""
+from headwater.query.names import FILE_FORMATS
 
 OPTIONS = words(
     """
@@ -58,11 +56,11 @@ def file_format(name: str) -> str:
     lowered = name.strip().lower() or "parquet"
     if (old := _CLASS.fullmatch(lowered)) is not None:
         lowered = old[1]
-    if lowered not in FORMATS:
+    if lowered not in FILE_FORMATS:
         raise error(
             ErrorCode.NOT_SUPPORTED,
             f"the data source {name[:60]!r} is not supported",
-            hint="files of " + ", ".join(sorted(FORMATS)) + ", and tables of the catalog are",
+            hint="files of " + ", ".join(sorted(FILE_FORMATS)) + ", and tables of the catalog are",
         )
     return "binaryFile" if lowered == "binaryfile" else lowered
 

@@ -20,7 +20,6 @@ from headwater.gateway.spark_connect.plans.model import (
     Write,
 )
 from headwater.gateway.spark_connect.plans.names import GLOBAL, Names, split_identifier
-from headwater.gateway.spark_connect.plans.options import FORMATS
 from headwater.gateway.spark_connect.plans.parts import (
     constant_text,
     relation_plan,
@@ -35,6 +34,7 @@ from headwater.gateway.spark_connect.plans.walk import Walk, check_fields
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.statement import Dialect, Statement
 from headwater.query.arrow_writes import WriteMode, WriteTarget
+from headwater.query.names import names_files
 from headwater.sql.statements import Name
 from headwater.sql.tokens import Cursor
 
@@ -191,10 +191,7 @@ class _Statement:
         if self.relation.WhichOneof("rel_type") == "with_relations":
             return True
         names = Names(self.context.session, self.context.views)
-        parts = table.parts
-        return names.view(parts) is not None or (
-            len(parts) == 2 and parts[0].lower() in FORMATS and "/" in parts[1]
-        )
+        return names.view(table.parts) is not None or names_files(table.parts)
 
     def _insert(self, tree: exp.Insert) -> RewrittenPlan:
         """INSERT whose query runs in the user process."""

@@ -25,7 +25,6 @@ from headwater.gateway.spark_connect.plans.names import (
     table_name,
 )
 from headwater.gateway.spark_connect.plans.options import (
-    FORMATS,
     check_options,
     file_format,
     named_format,
@@ -47,6 +46,7 @@ from headwater.gateway.spark_connect.plans.summaries import in_order
 from headwater.gateway.spark_connect.plans.types import check_metadata, check_schema
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
+from headwater.query.names import names_files
 from headwater.sql.statements import Name
 from headwater.sql.time_travel import snapshot_of
 
@@ -191,7 +191,7 @@ class Walk:
                 raise error(ErrorCode.NOT_SUPPORTED, "a temporary view has no history")
             self._read_view(relation, view, names, alias=alias)
             return
-        if len(parts) == 2 and parts[0].lower() in FORMATS and "/" in parts[1]:
+        if names_files(parts):
             self.read_files(relation, parts[0], [parts[1]], {}, None)
             return
         name = table_name(parts)
