@@ -83,7 +83,8 @@ def _write(
         answers = {}
         order = [("ours", sides.ours, sides.spark), ("spark", sides.spark, sides.ours)]
         for key, side, reader in order if run % 2 else order[::-1]:
-            table, files = f"bench.{key}_{run}", None
+            # No name twice: Spark remembers tables for half a minute.
+            table, files = f"bench.{'_'.join(name.lower().split())}_{key}_{run}", None
             if name == _FILES:
                 files = folder / f"{key}_{run}"
                 table = f"parquet.`{files}`"
