@@ -114,6 +114,7 @@ class Crowd:
         return answer
 
 
+@pytest.mark.timeout(120 + 10 * SECONDS)
 def test_the_server_outlives_a_crowd_and_forgets_it(server: Server) -> None:
     process = psutil.Process(server.process.pid)
     # Two crowds load what is lazy, and fill caches and pools; a third must add nothing to that.

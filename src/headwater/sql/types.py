@@ -299,15 +299,26 @@ def arrow_data_type(kind: pa.DataType) -> exp.DataType:
         return exp.DataType(
             this=T.ARRAY, expressions=[arrow_data_type(kind.value_type)], nested=True
         )
+    if pa.types.is_map(kind):
+        parts = [arrow_data_type(kind.key_type), arrow_data_type(kind.item_type)]
+        return exp.DataType(this=T.MAP, expressions=parts, nested=True)
+    if pa.types.is_struct(kind):
+        fields = [
+            exp.ColumnDef(
+                this=exp.to_identifier(field.name, quoted=True), kind=arrow_data_type(field.type)
+            )
+            for field in kind
+        ]
+        return exp.DataType(this=T.STRUCT, expressions=fields, nested=True)
     if pa.types.is_decimal(kind):
         return exp.DataType.build(f"DECIMAL({kind.precision}, {kind.scale})", dialect="duckdb")
     if pa.types.is_timestamp(kind):
-        return (T.TIMESTAMPTZ if kind.tz else T.TIMESTAMP).into_expr()
+        return (T.TIMESTAMPTZ if kind.tz else T.TIMESTAMPNTZ).into_expr()
     return _ARROW.get(str(kind), T.UNKNOWN).into_expr()
 
 
 _ARROW = {
     "bool": T.BOOLEAN, "int8": T.TINYINT, "int16": T.SMALLINT, "int32": T.INT, "int64": T.BIGINT,
-    "float": T.FLOAT, "double": T.DOUBLE, "string": T.VARCHAR, "large_string": T.VARCHAR,
-    "date32[day]": T.DATE, "binary": T.VARBINARY,
+    "float": T.FLOAT, "double": T.DOUBLE, "string": T.TEXT, "large_string": T.TEXT,
+    "date32[day]": T.DATE, "time64[us]": T.TIME, "binary": T.VARBINARY, "large_binary": T.VARBINARY,
 }  # fmt: skip

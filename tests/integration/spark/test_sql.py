@@ -191,3 +191,30 @@ def test_files_are_tables_by_their_paths(spark, tmp_path, engine):
     assert found == [(1, "m"), (2, "m"), (11, "x"), (12, "y")]
     with pytest.raises(Exception, match=r"there is no file .*none"):
         spark.sql(f"SELECT * FROM csv.`{tmp_path}/none`").collect()
+
+
+@pytest.mark.usefixtures("sail")
+@pytest.mark.parametrize("engine", ["auto", "sail"])
+def test_frames_of_any_type_become_tables(spark, engine):
+    spark.conf.set("headwater.engine", engine)
+    row = (1, {"a": [1, None]}, [{"x": 1.5}], (2, "b"), datetime.date(2020, 1, 2), b"\x00\xff")
+    schema = (
+        "id INT, m MAP<STRING, ARRAY<BIGINT>>, l ARRAY<MAP<STRING, DOUBLE>>, "
+        "s STRUCT<k: INT, `a b`: STRING>, d DATE, b BINARY"
+    )
+    frame = spark.createDataFrame([row, (None, None, [{"y": None}], None, None, None)], schema)
+    made = spark.range(1).selectExpr(
+        "map('k', struct(id, array(1))) AS m", "named_struct('q', map(1, 'x')) AS s"
+    )
+    for name, each in (("any_type", frame), ("empty", frame.limit(0)), ("made", made)):
+        table = f"shop.{name}_{engine}"
+        each.write.saveAsTable(table)
+        stored = spark.table(table)
+        assert stored.schema.simpleString() == each.schema.simpleString()
+        assert sorted(map(str, stored.collect())) == sorted(map(str, each.collect()))
+        each.writeTo(table).append()
+        assert stored.count() == 2 * each.count()
+    absent = spark.createDataFrame([(None,), ([],)], "l ARRAY<MAP<STRING, DOUBLE>>")
+    with pytest.raises(Exception, match="a map inside an array"):
+        absent.write.saveAsTable(f"shop.absent_{engine}")
+    assert not spark.catalog.tableExists(f"shop.absent_{engine}")

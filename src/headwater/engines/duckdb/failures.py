@@ -88,6 +88,10 @@ def failure_of(raised: BaseException, *, governed: bool) -> Failure:
         if marker in text:
             return Failure(code, marker.removeprefix(_MARK), HINTS.get(code), marker)
     kind = _kind(raised, text)
+    if kind == "constraint" and _NESTED_KEY.search(text):
+        return Failure(
+            ErrorCode.NOT_SUPPORTED, _MAPS, _MAPS_HINT, f"{type(raised).__name__}: {text}"
+        )
     code = _code(kind, text)
     message = SENTENCES[code]
     if not governed and code in _TELLING:
@@ -135,6 +139,9 @@ _MARKERS: dict[str, ErrorCode] = {
 
 Repeated here, so that a worker process need not import the parser.
 """
+_NESTED_KEY = re.compile(r"NOT NULL constraint failed: [^.]+(?:\.[^.]+){2,}\.key\b")
+_MAPS = "a map inside an array, row or map cannot be written where it is null or empty"
+_MAPS_HINT = "DuckDB 1.5 takes its keys for missing ones; store the map as a column, or as text"
 _PREFIX = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,3}) Error: ")
 _TOO_DEEP = re.compile(r"(?:Parser|Binder) Error: Max expression depth limit")
 _FATAL_KINDS = frozenset(("fatal", "internal"))
