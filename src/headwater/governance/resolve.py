@@ -86,11 +86,13 @@ def table_not_found(identifier: TableIdentifier, suggestion: str | None = None) 
 
 def schema_not_found(namespace: Namespace, suggestion: str | None = None) -> HeadwaterError:
     """The error for a schema that does not exist, or not for the caller."""
-    return error(
-        ErrorCode.SCHEMA_NOT_FOUND,
-        f"schema {namespace_text(namespace)} does not exist",
-        hint=f"did you mean {suggestion}?" if suggestion else None,
-    )
+    name, hint = namespace_text(namespace), None
+    if suggestion:
+        hint = f"did you mean {suggestion}?"
+    elif name == "default":
+        # Where Spark puts a table whose name has no schema.
+        hint = "write schema.table, USE a schema first, or CREATE SCHEMA default"
+    return error(ErrorCode.SCHEMA_NOT_FOUND, f"schema {name} does not exist", hint=hint)
 
 
 def schema_read(metadata: Mapping[str, Any], snapshot_id: int | None) -> Mapping[str, Any]:

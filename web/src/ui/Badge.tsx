@@ -48,9 +48,12 @@ const STATES: Record<string, Tone> = {
   PENDING: "warn",
 };
 
+/** Statements and runs are spoken of in the same words. */
+const WORDS: Record<string, string> = { FINISHED: "succeeded", CANCELED: "cancelled" };
+
 /** The state of a query or a run, in words and in its colour. */
 export function StateBadge({ state }: { state: string }) {
-  const words = state.replaceAll("_", " ").toLowerCase();
+  const words = WORDS[state.toUpperCase()] ?? state.replaceAll("_", " ").toLowerCase();
   return (
     <Badge tone={STATES[state.toUpperCase()] ?? "neutral"} dot>
       {words.charAt(0).toUpperCase() + words.slice(1)}
