@@ -152,7 +152,7 @@ def one_by_one(session: Any) -> Any:
     frame = session.range(1)
     for number in range(400):
         frame = frame.withColumn(f"c{number}", F.lit(number))
-    return len(frame.collect()[0])
+    return len(frame.schema), len(frame.collect()[0])
 
 
 def in_a_view(session: Any) -> Any:
@@ -203,7 +203,7 @@ FRAMES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "mapInPandas": (lambda s: table(s).select("id").mapInPandas(lambda it: it, "id long").count(), 4),
     "mapInArrow": (lambda s: table(s).select("id").mapInArrow(lambda it: it, "id long").count(), 4),
     "udtf": (table_function, [(3,)]),
-    "400 columns one by one": (one_by_one, 401),
+    "400 columns one by one": (one_by_one, (401, 401)),
     "checkpoint": (lambda s: table(s).localCheckpoint().count(), 4),
     "cache": (lambda s: table(s).cache().count(), 4),
     "randomSplit": (lambda s: sum(part.count() for part in table(s).randomSplit([0.5, 0.5], 1)), 4),

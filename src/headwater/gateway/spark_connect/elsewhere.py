@@ -257,7 +257,7 @@ class Elsewhere:
         return found[-1]
 
     def _analyzed(self, use: InUse, request: Any) -> Any:
-        asked = type(request).FromString(request.SerializeToString())
+        asked = _copy(request)
         rewritten = plans.rewrite_analysis(asked, self._context(self._stager(use)))
         if rewritten.request is None:
             return self._pb.AnalyzePlanResponse(**rewritten.answer)
@@ -280,7 +280,7 @@ class Elsewhere:
 
     def _ask_sail(self, request: Any, stager: plans.Stager) -> Any:
         with self._using(SAIL) as use:
-            asked = type(request).FromString(request.SerializeToString())
+            asked = _copy(request)
             rewritten = plans.rewrite_analysis(asked, self._context(stager))
             if rewritten.request is None:
                 raise unsupported("nothing is to be asked of Sail")
@@ -448,3 +448,10 @@ def _shape(message: Any) -> bytes:
     if message.DESCRIPTOR.name == "AnalyzePlanRequest":
         message = getattr(message, message.WhichOneof("analyze"))
     return hashlib.sha256(essence(message)).digest()
+
+
+def _copy(message: Any) -> Any:
+    """A copy to change; protobuf parses no message that is as deep as one may be here."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
