@@ -209,9 +209,15 @@ class Plans:
                 f"SELECT x.{one}, u.c FROM wide.t AS x JOIN wide.u AS u USING (id) WHERE {where}",
                 f"SELECT {one} FROM (SELECT * FROM wide.t WHERE {where}) WHERE k IS NOT NULL",
                 f"WITH x AS (SELECT * FROM wide.t WHERE {where}) SELECT {one} FROM x",
-                f"SELECT c FROM wide.u WHERE EXISTS (SELECT 1 FROM wide.t WHERE {where} AND t.id = u.id)",  # noqa: E501
+                (
+                    "SELECT c FROM wide.u "
+                    f"WHERE EXISTS (SELECT 1 FROM wide.t WHERE {where} AND t.id = u.id)"
+                ),
                 f"SELECT a.{one} FROM wide.t a, wide.t b WHERE a.id = b.id AND b.{where}",
-                f"SELECT k, sum(price) AS p FROM wide.t WHERE {where} GROUP BY k HAVING sum(id) > 3",  # noqa: E501
+                (
+                    f"SELECT k, sum(price) AS p FROM wide.t WHERE {where} "
+                    "GROUP BY k HAVING sum(id) > 3"
+                ),
                 f"SELECT s.txt, id + 1 AS n, n * 2 AS m FROM wide.t WHERE {where}",
             ]
         )
