@@ -114,6 +114,11 @@ def _type(text: str) -> bool:
     return _TYPES.search(text) is not None
 
 
+def _options(found: Any) -> bool:
+    """Options of files that Sail takes no notice of."""
+    return any(key.lower() in ("linesep", "lineseparator") for key in found.options)
+
+
 def _function(found: Any) -> bool:
     return found.function_name.lower() in _FUNCTIONS
 
@@ -134,6 +139,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "DataType.Unparsed": lambda found: _type(found.data_type_string),
     "Expression.Cast": lambda found: _type(found.type_str),
     "LocalRelation": lambda found: _type(found.schema),
-    "Read.DataSource": lambda found: _type(found.schema),
+    "Read.DataSource": lambda found: _type(found.schema) or _options(found),
+    "WriteOperation": _options,
 }
 """What is asked of a message, by its kind: True when Spark must answer."""

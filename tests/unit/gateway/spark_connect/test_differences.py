@@ -91,6 +91,8 @@ FOR_SPARK: dict[str, Work] = {
     "percentiles": lambda s: s.range(1).summary("1%").collect(),
     "rows by range": lambda s: s.range(9).repartitionByRange(2, "id").collect(),
     "transform of a partition": column(lambda f: f.partitioning.days("id")),
+    "lines that end otherwise": lambda s: s.read.csv("/x", schema="a int", lineSep="|").collect(),
+    "ends of written lines": lambda s: s.range(5).write.csv("/x", lineSep="|"),
     "functions that give CHAR": column(lambda f: udf_of(types().CharType(3))("id")),
     "types of users in functions": column(lambda f: udf_of(point())("id")),
 }
@@ -113,6 +115,7 @@ FOR_SAIL: dict[str, Work] = {
     "a schema with such names": lambda s: s.read.schema("variant string").json("/x").collect(),
     "lateral view": sql("select * from ns.t lateral view outer explode(b) e as c"),
     "the usual order of strings": column(lambda f: f.col("id").cast(collated("UTF8_BINARY"))),
+    "a CSV file": lambda s: s.read.csv("/x", schema="a int", sep="|").collect(),
     "a function": column(lambda f: udf_of(types().LongType())("id")),
     "hash": lambda s: s.range(9).repartition(2, "id").collect(),
     "a write by range": lambda s: s.range(9).repartitionByRange(2, "id").writeTo("n").create(),
