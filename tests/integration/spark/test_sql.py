@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from pyspark.errors import (
     AnalysisException,
     ArithmeticException,
@@ -172,25 +174,46 @@ def test_a_jar_is_refused(spark, tmp_path):
 @pytest.mark.parametrize("engine", ["auto", "sail"])
 def test_files_are_tables_by_their_paths(spark, tmp_path, engine):
     tmp_path.chmod(0o755)
-    place = tmp_path / "a.csv"
-    place.write_text("1,x\n2,y\n")
-    files = f"csv.`{place}`"
+    place = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"k": pa.array([1, 2], pa.int32()), "v": ["x", "y"]}), place)
+    files = f"parquet.`{place}`"
     spark.sql(f"GRANT READ FILES ON LOCATION '{tmp_path}' TO USER admin")
     spark.conf.set("headwater.engine", engine)
-    assert spark.sql(f"SELECT _c1 FROM {files} ORDER BY 1").collect() == [("x",), ("y",)]
-    joined = f"SELECT o.region, f._c1 FROM shop.orders o JOIN {files} f ON o.id = int(f._c0)"
+    assert spark.sql(f"SELECT v FROM {files} ORDER BY 1").collect() == [("x",), ("y",)]
+    joined = f"SELECT o.region, f.v FROM shop.orders o JOIN {files} f ON o.id = f.k"
     assert sorted(spark.sql(joined).collect()) == [("EU", "x"), ("US", "y")]
     table = f"shop.from_files_{engine}"
-    spark.sql(f"CREATE TABLE {table} AS SELECT int(_c0) AS k, _c1 AS v FROM {files}")
-    spark.sql(f"INSERT INTO {table} SELECT int(_c0) + 10, _c1 FROM {files}")
+    spark.sql(f"CREATE TABLE {table} AS SELECT k, v FROM {files}")
+    spark.sql(f"INSERT INTO {table} SELECT k + 10, v FROM {files}")
     spark.sql(
-        f"MERGE INTO {table} t USING {files} s ON t.k = int(s._c0) "
-        "WHEN MATCHED THEN UPDATE SET v = 'm'"
+        f"MERGE INTO {table} t USING {files} s ON t.k = s.k WHEN MATCHED THEN UPDATE SET v = 'm'"
     )
     found = spark.table(table).orderBy("k").collect()
     assert found == [(1, "m"), (2, "m"), (11, "x"), (12, "y")]
     with pytest.raises(Exception, match=r"there is no file .*none"):
-        spark.sql(f"SELECT * FROM csv.`{tmp_path}/none`").collect()
+        spark.sql(f"SELECT * FROM parquet.`{tmp_path}/none`").collect()
+
+
+@pytest.mark.usefixtures("sail", "real_spark")
+def test_files_are_read_as_spark_reads_them(spark, tmp_path):
+    """Sail alone answers each of these otherwise, and says nothing."""
+    tmp_path.chmod(0o777)
+    for verb in ("READ", "WRITE"):
+        spark.sql(f"GRANT {verb} FILES ON LOCATION '{tmp_path}' TO USER admin")
+    (tmp_path / "a.csv").write_text('1,"it""s",\n2, b ,""\n')
+    read = spark.read.csv(str(tmp_path / "a.csv"), "k INT, v STRING, e STRING", emptyValue="E")
+    assert read.collect() == [(1, '"it""s"', None), (2, " b ", "E")]
+    (tmp_path / "a.json").write_text('{"z": 1, "a": null}\n')
+    assert spark.read.json(str(tmp_path / "a.json")).dtypes == [("a", "string"), ("z", "bigint")]
+    row = spark.sql("SELECT ' s ' AS a, 'x,\"y' AS b, DATE'2020-01-02' AS c")
+    row.write.csv(str(tmp_path / "out"), dateFormat="dd/MM/yyyy")
+    (written,) = (tmp_path / "out").glob("*.csv")
+    assert written.read_text() == 's,"x,\\"y",02/01/2020\n'
+    instants = pa.table({"t": pa.array([0], pa.timestamp("us", "UTC"))})
+    parquet.write_table(instants, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    assert spark.read.parquet(str(tmp_path / "t.parquet")).dtypes == [("t", "timestamp")]
+    counted = spark.read.parquet(str(tmp_path / "t.parquet")).groupBy("t").count()
+    assert counted.dtypes == [("t", "timestamp"), ("count", "bigint")]
 
 
 @pytest.mark.usefixtures("sail")

@@ -16,13 +16,13 @@ from headwater.gateway.spark_connect.plans.kinds import PACKAGE
 _TEXT = re.compile(
     r"\b(?:try_parse_url|variant_explode|elt|collate|(?:try_)?(?:parse_json|variant_get)"
     r"|to_variant_object|(?:intersect|except|minus)\s+all)\b"
-    r"|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b",
+    r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b",
     re.IGNORECASE,
 )
 """In SQL: multisets; LATERAL, whose table functions lose rows for empty arrays, and whose
 subqueries have other columns; collations, which Sail ignores; variants, whose decimals become
 floating point there, and whose values are cast to NULL where they do not fit; `elt`, which fails
-for a number that is too high."""
+for a number that is too high; files of CSV and JSON."""
 
 _FUNCTIONS = words(
     """
@@ -43,6 +43,7 @@ _TYPES = re.compile(
 )
 """Types that Sail takes for others, in schemas of either form."""
 
+_FILES = re.compile(r"\s*`?(?:csv|json)`?\s*\.\s*`", re.IGNORECASE)
 _TYPE_OF_USER = re.compile(r'"type"\s*:\s*"udt"')
 _SIZED = re.compile(r"\b(?:var)?char\s*\(", re.IGNORECASE)
 _PLAIN_ORDER = frozenset({"", "UTF8_BINARY"})
@@ -114,9 +115,17 @@ def _type(text: str) -> bool:
     return _TYPES.search(text) is not None
 
 
+def _is_text_format(name: str) -> bool:
+    """True for CSV and JSON, by name or by the class of old."""
+    return "csv" in name.lower() or "json" in name.lower()
+
+
 def _options(found: Any) -> bool:
-    """Options of files that Sail takes no notice of."""
     return any(key.lower() in ("linesep", "lineseparator") for key in found.options)
+
+
+def _source(found: Any) -> bool:
+    return _type(found.schema) or _is_text_format(found.format) or _options(found)
 
 
 def _function(found: Any) -> bool:
@@ -139,7 +148,11 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "DataType.Unparsed": lambda found: _type(found.data_type_string),
     "Expression.Cast": lambda found: _type(found.type_str),
     "LocalRelation": lambda found: _type(found.schema),
-    "Read.DataSource": lambda found: _type(found.schema) or _options(found),
-    "WriteOperation": _options,
+    # CSV: quotes in quotes, white space, empty values, faulty lines and encodings are read and
+    # written in other ways, options ignored. JSON: other types and orders of columns are inferred,
+    # names compared by their case, formats of dates and NULL ignored. Of text: `lineSep`.
+    "Read.DataSource": _source,
+    "Read.NamedTable": lambda found: _FILES.match(found.unparsed_identifier) is not None,
+    "WriteOperation": lambda found: _is_text_format(found.source) or _options(found),
 }
 """What is asked of a message, by its kind: True when Spark must answer."""

@@ -28,6 +28,7 @@ from headwater.gateway.spark_connect.failures import (
     unsupported,
 )
 from headwater.gateway.spark_connect.fallback import gap, needs_spark, views_in
+from headwater.gateway.spark_connect.instants import check_instants
 from headwater.gateway.spark_connect.merging import merged
 from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
 from headwater.gateway.spark_connect.operations import Operation
@@ -261,8 +262,13 @@ class Elsewhere:
         rewritten = plans.rewrite_analysis(asked, self._context(self._stager(use)))
         if rewritten.request is None:
             return self._pb.AnalyzePlanResponse(**rewritten.answer)
+        self._check_instants(use, [*(view for _, view in rewritten.views), rewritten.request])
         use.mirror.create_views(use, rewritten.views)
         return use.backend.unary("AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse)
+
+    def _check_instants(self, use: InUse, messages: Sequence[Any]) -> None:
+        if use.engine.engine == SAIL and self._session.conf.engine == "auto":
+            check_instants(messages, use.backend, self._pb)
 
     def analyze_on_sail(self, request: Any, stager: plans.Stager) -> Any:
         """What Sail alone says of a plan, over tables that `stager` makes up.
@@ -365,6 +371,7 @@ class Elsewhere:
             for each in (*(view for _, view in staged.views), staged.plan):
                 in_one_partition(each)
         try:
+            self._check_instants(use, [*(view for _, view in staged.views), staged.plan])
             use.mirror.create_views(use, staged.views)
             stopping = _Stopping(operation)
             stream = use.backend.execute(staged.plan, operation.tags, stopping.set)
