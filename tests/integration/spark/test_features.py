@@ -25,6 +25,7 @@ pytestmark = [
 ORDERS = "SELECT id, region, amount FROM shop.orders"
 
 SQL: dict[str, tuple[str, Any]] = {
+    "a table function in capitals": ("SELECT v, w FROM EXPLODE(ARRAY(1, 2)) t(v), LATERAL (SELECT v + 1 AS w) ORDER BY v", [(1, 2), (2, 3)]),
     "GROUP BY ALL": ("SELECT region, count(*) AS n FROM shop.orders GROUP BY ALL ORDER BY 1", [("EU", 2), ("US", 2)]),
     "ORDER BY ALL": ("SELECT region, id FROM shop.orders ORDER BY ALL LIMIT 1", [("EU", 1)]),
     "TABLESAMPLE rows": ("SELECT count(*) FROM shop.orders TABLESAMPLE (2 ROWS)", [(2,)]),

@@ -178,8 +178,14 @@ def emit_checked(
 
 
 def _names(tree: exp.Expr) -> list[str]:
-    """Every table that a tree names."""
-    return sorted(".".join(part.name for part in node.parts) for node in tree.find_all(exp.Table))
+    """Every table that a tree names, and every table function, whose case means nothing."""
+    return sorted(
+        ".".join(
+            part.name if isinstance(part, exp.Identifier) else part.name.lower()
+            for part in node.parts
+        )
+        for node in tree.find_all(exp.Table)
+    )
 
 
 def is_query(tree: exp.Expr) -> bool:
