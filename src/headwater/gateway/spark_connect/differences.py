@@ -16,7 +16,8 @@ from headwater.gateway.spark_connect.plans.kinds import PACKAGE
 _TEXT = re.compile(
     r"\b(?:try_parse_url|variant_explode|elt|collate|(?:try_)?(?:parse_json|variant_get)"
     r"|to_variant_object|(?:intersect|except|minus)\s+all)\b"
-    r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b",
+    r"|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b"
+    r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/",
     re.IGNORECASE,
 )
 """In SQL: multisets; LATERAL, whose table functions lose rows for empty arrays, and whose
@@ -125,7 +126,9 @@ def _options(found: Any) -> bool:
 
 
 def _source(found: Any) -> bool:
-    return _type(found.schema) or _is_text_format(found.format) or _options(found)
+    # What zone a Parquet file's timestamps are in, only its footer tells; see `instants`.
+    instants = "timestamp" in found.schema.lower()
+    return instants or _type(found.schema) or _is_text_format(found.format) or _options(found)
 
 
 def _function(found: Any) -> bool:

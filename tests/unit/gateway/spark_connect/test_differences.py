@@ -94,6 +94,7 @@ FOR_SPARK: dict[str, Work] = {
     "CSV": lambda s: s.read.csv("/x", schema="a int").collect(),
     "JSON": lambda s: s.read.json("/x").collect(),
     "CSV by its class": lambda s: s.read.format("org.apache.spark.sql.csv").load("/x").collect(),
+    "timestamps of files": lambda s: s.read.schema("t timestamp").parquet("/x").collect(),
     "CSV as a table": lambda s: s.table("csv.`/x`").collect(),
     "JSON in SQL": sql("select * from ns.t join `json`.`/x/y`"),
     "written CSV": lambda s: s.range(5).write.csv("/x"),
