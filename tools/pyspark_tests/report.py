@@ -46,13 +46,12 @@ def _plain(text: str) -> str:
 
 
 def read(folder: Path, targets: list[str]) -> Results:
-    """The results of a run's folder, of the files that ran on every endpoint."""
+    """The results of a run's folder."""
     found: Results = {}
-    ran = [{file.name for file in (folder / target).glob("*.jsonl")} for target in targets]
     for target in targets:
         tests: dict[str, dict[str, Any]] = found.setdefault(target, {})
-        for name in sorted(set.intersection(*ran)):
-            for text in (folder / target / name).read_text().splitlines():
+        for file in sorted((folder / target).glob("*.jsonl")):
+            for text in file.read_text().splitlines():
                 line = json.loads(text)
                 if line["state"] != "started":
                     tests[line["test"]] = line
@@ -60,8 +59,12 @@ def read(folder: Path, targets: list[str]) -> Results:
 
 
 def table(results: Results) -> dict[str, Any]:
-    """Counts by file and endpoint, and causes, of the tests that ran on any endpoint."""
+    """Counts by file and endpoint, and causes, of the tests that ran on any endpoint.
+
+    `totals` are of the files that ran on every endpoint, `whole` of all, for those that ran all.
+    """
     targets = list(results)
+    ran_by = {target: {_file(test) for test in results[target]} for target in targets}
     tests = sorted({test for each in results.values() for test in each})
     # A test that PySpark skips on Spark itself says nothing of anybody.
     ran = [test for test in tests if any(_state(results, t, test) != "skipped" for t in targets)]
@@ -70,6 +73,8 @@ def table(results: Results) -> dict[str, Any]:
     for test in ran:
         file = _file(test)
         for target in targets:
+            if file not in ran_by[target]:
+                continue
             state = _state(results, target, test)
             counts = files.setdefault(file, {}).setdefault(target, {"tests": 0, "passed": 0})
             counts["tests"] += 1
@@ -79,14 +84,18 @@ def table(results: Results) -> dict[str, Any]:
                 why = "did not run" if line is None else cause(line.get("error", ""))
                 why = "took too long" if state == "timeout" else why
                 causes[target].setdefault(why, []).append(test)
-    totals = {
-        target: {
-            "tests": sum(each[target]["tests"] for each in files.values()),
-            "passed": sum(each[target]["passed"] for each in files.values()),
-        }
-        for target in targets
+    common = [each for each in files.values() if len(each) == len(targets)]
+    totals = {target: _total(target, common) for target in targets}
+    everywhere = [target for target in targets if ran_by[target] >= set(files)]
+    whole = {target: _total(target, list(files.values())) for target in everywhere}
+    return {"totals": totals, "whole": whole, "files": files, "causes": causes}
+
+
+def _total(target: str, files: list[dict[str, dict[str, int]]]) -> dict[str, int]:
+    return {
+        "tests": sum(each[target]["tests"] for each in files),
+        "passed": sum(each[target]["passed"] for each in files),
     }
-    return {"totals": totals, "files": files, "causes": causes}
 
 
 def _state(results: Results, target: str, test: str) -> str:
@@ -114,13 +123,13 @@ def markdown(found: dict[str, Any], about: dict[str, str]) -> str:
         "|---|---:|" + "---:|" * len(targets),
     ]
     for file, counts in found["files"].items():
-        passed = " | ".join(str(counts[each]["passed"]) for each in targets)
-        lines.append(f"| {file} | {counts[targets[0]]['tests']} | {passed} |")
-    share = " | ".join(
-        f"**{each['passed']}** ({100 * each['passed'] / max(1, each['tests']):.1f} %)"
-        for each in totals.values()
-    )
-    lines += [f"| **all** | **{totals[targets[0]]['tests']}** | {share} |"]
+        passed = " | ".join(
+            str(counts[each]["passed"]) if each in counts else "not run" for each in targets
+        )
+        lines.append(f"| {file} | {max(each['tests'] for each in counts.values())} | {passed} |")
+    if found["whole"].keys() < set(targets):
+        lines.append(_sum("files that ran on all", totals, targets))
+    lines.append(_sum("all", found["whole"], targets))
     for target in targets:
         lines += ["", f"## What fails: {TITLES[target]}", ""]
         counted = Counter({why: len(tests) for why, tests in found["causes"][target].items()})
@@ -131,3 +140,15 @@ def markdown(found: dict[str, Any], about: dict[str, str]) -> str:
         if not counted:
             lines.append("Nothing.")
     return "\n".join(lines) + "\n"
+
+
+def _sum(title: str, totals: dict[str, dict[str, int]], targets: list[str]) -> str:
+    shares = []
+    for target in targets:
+        passed, ran = (
+            totals.get(target, {}).get("passed", 0),
+            totals.get(target, {}).get("tests", 0),
+        )
+        shares.append(f"**{passed}** ({100 * passed / ran:.1f} %)" if ran else "")
+    tests = max((each["tests"] for each in totals.values()), default=0)
+    return f"| **{title}** | **{tests}** | {' | '.join(shares)} |"

@@ -125,6 +125,14 @@ def _version(release: str) -> str:
     return locked_packages(load(release).lock)["pyspark"]
 
 
+_ARROW = "spark.sql.execution.arrow."
+_OLD_NAMES = {
+    f"{_ARROW}pyspark.enabled": f"{_ARROW}enabled",
+    f"{_ARROW}pyspark.fallback.enabled": f"{_ARROW}fallback.enabled",
+}
+"""Settings that Spark 3 renamed; programs of old still set the old ones."""
+
+
 class Conf:
     """The settings of one session."""
 
@@ -132,8 +140,9 @@ class Conf:
         self._set: dict[str, str] = dict(values or {})
 
     def get(self, key: str) -> str | None:
-        """The value of a key, or its default; None when it has neither."""
-        return self._set.get(key, DEFAULTS.get(key))
+        """The value of a key, of its old name, or its default; None when it has none."""
+        value = self._set.get(key, self._set.get(_OLD_NAMES.get(key, "")))
+        return DEFAULTS.get(key) if value is None else value
 
     def has(self, key: str) -> bool:
         """True when the session set a key itself."""
