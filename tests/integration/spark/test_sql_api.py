@@ -359,7 +359,9 @@ ATTACKS = {
     "input_file_name": "SELECT input_file_name() FROM shop.orders",
     "_metadata": "SELECT _metadata.file_path FROM shop.orders",
     "a view over files": "CREATE TEMPORARY VIEW v USING text OPTIONS (path '/etc/passwd')",
-    "a view over jdbc": "CREATE TEMPORARY VIEW v USING jdbc OPTIONS (url 'jdbc:h2:mem')",
+    "a view over jdbc": (
+        "CREATE TEMPORARY VIEW v USING jdbc OPTIONS (url 'jdbc:h2:mem', dbtable 'x')"
+    ),
     "a global view": "CREATE GLOBAL TEMPORARY VIEW v AS SELECT * FROM shop.secret",
     "jdbc as a source": "SELECT * FROM jdbc.`jdbc:h2:mem`",
     "a catalog setting": "SET spark.sql.catalog.x = a.B",
