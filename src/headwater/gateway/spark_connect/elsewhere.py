@@ -258,8 +258,7 @@ class Elsewhere:
         return found[-1]
 
     def _analyzed(self, use: InUse, request: Any) -> Any:
-        asked = _copy(request)
-        rewritten = plans.rewrite_analysis(asked, self._context(self._stager(use)))
+        rewritten = plans.rewrite_analysis(request, self._context(self._stager(use)))
         if rewritten.request is None:
             return self._pb.AnalyzePlanResponse(**rewritten.answer)
         self._check_instants(use, [*(view for _, view in rewritten.views), rewritten.request])
@@ -286,8 +285,7 @@ class Elsewhere:
 
     def _ask_sail(self, request: Any, stager: plans.Stager) -> Any:
         with self._using(SAIL) as use:
-            asked = _copy(request)
-            rewritten = plans.rewrite_analysis(asked, self._context(stager))
+            rewritten = plans.rewrite_analysis(request, self._context(stager))
             if rewritten.request is None:
                 raise unsupported("nothing is to be asked of Sail")
             use.mirror.create_views(use, rewritten.views)
@@ -455,10 +453,3 @@ def _shape(message: Any) -> bytes:
     if message.DESCRIPTOR.name == "AnalyzePlanRequest":
         message = getattr(message, message.WhichOneof("analyze"))
     return hashlib.sha256(essence(message)).digest()
-
-
-def _copy(message: Any) -> Any:
-    """A copy to change; protobuf parses no message that is as deep as one may be here."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy
