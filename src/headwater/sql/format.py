@@ -8,11 +8,11 @@ from functools import partial
 
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from headwater.errors import HeadwaterError
 from headwater.model.statement import Dialect
-from headwater.sql.tokens import grammar, tokenize
+from headwater.sql.tokens import grammar, raw_tokens, tokenize
 from headwater.sql.trees import guarded
 
 
@@ -73,10 +73,10 @@ def _formatted(text: str, dialect: Dialect) -> str | None:
 
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
     parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
-    trees = parser.parse(list(grammar(dialect).tokenize(text)), text)
+    trees = parser.parse(raw_tokens(text, dialect), text)
     return trees[0] if len(trees) == 1 else None
 
 
 def _comments(text: str, dialect: Dialect) -> Counter[str]:
-    tokens: list[Token] = list(grammar(dialect).tokenize(text))
+    tokens = raw_tokens(text, dialect)
     return Counter(" ".join(comment.split()) for token in tokens for comment in token.comments)

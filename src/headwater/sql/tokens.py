@@ -52,11 +52,43 @@ def position_at(text: str, offset: int) -> Position:
     return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
+def raw_tokens(text: str, dialect: Dialect) -> list[Token]:
+    """The text's tokens, whatever they are; raises sqlglot's own errors.
+
+    In Spark 4 a doubled quote in a string is a quote; sqlglot takes `'O''Brien'` for two strings,
+    of which Spark 3 made one without the quote.
+    """
+    tokens: list[Token] = list(grammar(dialect).tokenize(text))
+    if dialect is not Dialect.SPARK or ("''" not in text and '""' not in text):
+        return tokens
+    joined: list[Token] = []
+    for token in tokens:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.token_type is token.token_type is TokenType.STRING
+            and last.end + 1 == token.start
+            and text[last.end] == text[token.start]
+        ):
+            joined[-1] = Token(
+                TokenType.STRING,
+                last.text + text[token.start] + token.text,
+                last.line,
+                token.col,
+                last.start,
+                token.end,
+                last.comments + token.comments,
+            )
+        else:
+            joined.append(token)
+    return joined
+
+
 def tokenize(text: str, dialect: Dialect) -> list[Token]:
     """The text's tokens; SYNTAX_ERROR for what cannot be a token, such as an open quote."""
     _check_text(text)
     try:
-        tokens: list[Token] = list(grammar(dialect).tokenize(text))
+        tokens = raw_tokens(text, dialect)
     except (TokenError, ValueError) as failure:
         place, hint = _unclosed(text) or (None, "look for an unmatched quote or comment")
         raise error(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from sqlglot.tokenizer_core import TokenType
 
 from headwater.errors import ErrorCode, HeadwaterError, Position
 from headwater.model.statement import Dialect
 from headwater.sql import statements as s
 from headwater.sql.parse import parse
+from headwater.sql.tokens import tokenize
 
 T, S, D = Dialect.TRINO, Dialect.SPARK, Dialect.DUCKDB
 
@@ -132,3 +134,18 @@ def test_bad_statement(
         assert caught.value.position == Position(*place)
     if hint is not None:
         assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "strings"),
+    [
+        ("SELECT 'O''Brien'", ["O'Brien"]),
+        ("SELECT '''a''', '''', \"a\"\"b\"", ["'a'", "'", 'a"b']),
+        ("SELECT 'S\"\"par', \"it''s\"", ['S""par', "it''s"]),
+        ("SELECT 'a' 'b', 'c'\"d\", r'e''f'", ["a", "b", "c", "d", "e", "f"]),
+    ],
+)
+def test_a_doubled_quote_is_a_quote_in_spark_4(text: str, strings: list[str]) -> None:
+    kinds = (TokenType.STRING, TokenType.RAW_STRING)
+    found = [each.text for each in tokenize(text, Dialect.SPARK) if each.token_type in kinds]
+    assert found == strings
