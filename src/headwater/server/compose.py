@@ -42,6 +42,7 @@ from headwater.query.stored import StoredResults
 from headwater.query.work import Parts as QueryParts
 from headwater.runtimes.releases.store import ReleaseStore
 from headwater.server.administration import Administration
+from headwater.server.default_schema import ensure_default_schema
 from headwater.server.home import Home
 from headwater.server.housekeeping import Housekeeping
 from headwater.server.inspection import Inspection
@@ -140,6 +141,10 @@ class Platform:
             if self._spark
             else None,
         }
+
+    def make_default_schema(self) -> None:
+        """Makes the schema `default` of a new lake; raises HeadwaterError."""
+        ensure_default_schema(self.parts, self._admin_identity())
 
     def load_samples(self) -> None:
         """Loads the sample lake if it is wanted and not there yet; failures are logged only."""

@@ -40,6 +40,7 @@ def run(settings: Settings, *, quiet: bool, allow_remote: bool, studio_link: boo
         platform.start()
         configure_logs(platform.parts.home.logs, settings.log_level, stderr=not quiet)
         _log.info("listening", url=platform.url, https_url=platform.https_url)
+        platform.make_default_schema()
         samples = threading.Thread(target=platform.load_samples, name="samples", daemon=True)
         samples.start()
         stop.wait_for(samples, _SAMPLES_SECONDS)

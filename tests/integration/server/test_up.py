@@ -199,6 +199,16 @@ def test_kill_9_takes_the_children_along_and_the_next_start_works(start, tmp_pat
     assert "kept" in again.run("sql", "SHOW SCHEMAS").stdout
 
 
+def test_a_new_lake_has_the_schema_default_until_it_is_dropped(start, tmp_path):
+    server = start(tmp_path / "home")
+    assert "default" in server.run("sql", "SHOW SCHEMAS").stdout
+    assert server.run("sql", 'CREATE TABLE "default".t AS SELECT 1 AS a').returncode == 0
+    assert server.run("sql", 'DROP SCHEMA "default" CASCADE').returncode == 0
+    assert server.stop() == 0
+    again = start(server.home)
+    assert "default" not in again.run("sql", "SHOW SCHEMAS").stdout
+
+
 def test_a_killed_worker_is_replaced(start, tmp_path):
     server = start(tmp_path / "home")
     assert server.run("sql", "SELECT 1").returncode == 0

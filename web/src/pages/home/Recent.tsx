@@ -22,6 +22,9 @@ interface Item {
 const SHOWN = 8;
 const KINDS = ["sql", "python", "pyspark", "jar"];
 
+/** What the server itself ran in the administrator's name. */
+const SERVERS = new Set(["samples", "start"]);
+
 /** What one ran last: own statements and runs, the same statement once. */
 export function Recent(): ReactNode {
   const statements = useQuery({ queryKey: ["home", "recent", "statements"], queryFn: ({ signal }) => api.get("/api/v1/statements", { query: { limit: 60 }, signal }), refetchOnMount: "always" });
@@ -65,7 +68,7 @@ function ofStatements(history: Got<"/api/v1/statements">): Item[] {
   return history.flatMap((row) => {
     // The exact text while the server has it; else the one without its literals.
     const text = row.sql ?? row.text;
-    if (!text || seen.has(text) || row.source.startsWith("studio:") || row.source === "samples") return [];
+    if (!text || seen.has(text) || row.source.startsWith("studio:") || SERVERS.has(row.source)) return [];
     seen.add(text);
     const [from, to] = [row.created_ms, row.finished_ms];
     return [{
