@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headwater.catalog.catalog import Catalog
+from headwater.catalog.entries import ObjectKind, TableEntry
+from headwater.catalog.schema import current_schema
 from headwater.errors import ErrorCode, error
-from headwater.model.identifiers import TableIdentifier, parse_namespace
+from headwater.model.identifiers import parse_namespace
 from headwater.model.statement import Dialect, FileInput, Session, Statement
 from headwater.query.linking import quoted
 from headwater.query.names import split_name
@@ -26,6 +28,7 @@ from headwater.query.query import Query
 from headwater.query.service import QueryService
 from headwater.query.session import PARTITION_OVERWRITE_MODE
 from headwater.sql.statements import Name, PartitionField, SortField
+from headwater.sql.types import arrow_data_type
 
 SOURCE = "hw_source"
 """What a statement calls the rows of its only source."""
@@ -56,8 +59,8 @@ class WriteTarget:
     `statement` is Spark SQL that names the sources like tables, for STATEMENT. `by_name` matches
     columns by name, else by position; `columns` are those that INSERT names. `must_exist`: the
     table is not made. `condition` (Spark SQL) is set for OVERWRITE_WHERE. `properties` and what
-    else describes a table count when it is made. For a path, `format` and `options` are the
-    writer's own.
+    else describes a table count when it is made. `widened` is the table that gets what new columns
+    the rows have. For a path, `format` and `options` are the writer's own.
     """
 
     mode: WriteMode
@@ -72,6 +75,7 @@ class WriteTarget:
     sorting: tuple[SortField, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     comment: str | None = None
+    widened: Name | None = None
     format: str = "parquet"
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -104,8 +108,12 @@ class ArrowWrites:
         try:
             for name, (schema, batches) in sources.items():
                 inputs[name] = self._spool(schema, batches)
-            only = next(iter(inputs.values())).schema.names if len(inputs) == 1 else None
-            text = self._statement(target, session, only, quoted(SOURCE))
+            only = next(iter(inputs.values())).schema if len(inputs) == 1 else None
+            if target.widened is not None and only is not None:
+                self._widen(target.widened, only, session)
+            text = self._statement(
+                target, session, None if only is None else only.names, quoted(SOURCE)
+            )
             query = self._queries.submit(session, Statement(text, (), inputs))
             query.finish()
         finally:
@@ -155,11 +163,37 @@ class ArrowWrites:
             raise error(ErrorCode.TABLE_ALREADY_EXISTS, f"table {target.table} already exists")
         return exists and target.mode is WriteMode.IGNORE
 
-    def _exists(self, name: Name, session: Session) -> bool:
+    def _entry(self, name: Name, session: Session) -> TableEntry | None:
         """Only for choosing a statement, which is decided on its own: no answer is told."""
         _, schema, table = split_name(name, session)
-        identifier = TableIdentifier(parse_namespace(schema), table)
-        return self._catalog.resolve(identifier.namespace, identifier.name) is not None
+        return self._catalog.resolve(parse_namespace(schema), table)
+
+    def _exists(self, name: Name, session: Session) -> bool:
+        return self._entry(name, session) is not None
+
+    def _widen(self, name: Name, rows: pa.Schema, session: Session) -> None:
+        """Gives a table the columns that only the rows have, as Spark does: before the write.
+
+        Should the write fail then, the columns stay, with NULL in every row.
+        """
+        entry = self._entry(name, session)
+        if entry is None or entry.kind is not ObjectKind.TABLE:
+            return
+        fields = current_schema(self._catalog.table(entry.identifier).metadata)["fields"]
+        known = {field["name"].casefold() for field in fields}
+        missing = [field for field in rows if field.name.casefold() not in known]
+        if not missing:
+            return
+        columns = ", ".join(
+            f"{quoted(field.name)} {arrow_data_type(field.type).sql('spark')}" for field in missing
+        )
+        table = ".".join(quoted(part) for part in name.parts)
+        query = self._queries.submit(
+            session, Statement(f"ALTER TABLE {table} ADD COLUMNS ({columns})")
+        )
+        query.finish()
+        if query.error is not None:
+            raise query.error
 
     def _statement(
         self, target: WriteTarget, session: Session, names: Sequence[str] | None, source: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from pyspark.errors import AnalysisException, UnsupportedOperationException
@@ -127,8 +128,79 @@ def test_merge_into(spark):
     assert spark.table("t").filter("name IS NULL").count() == 0
     with pytest.raises(AnalysisException):
         changes.mergeInto("nothing", F.expr("true")).whenMatched().delete().merge()
-    with pytest.raises(UnsupportedOperationException, match="withSchemaEvolution"):
-        changes.mergeInto("t", F.expr("true")).whenMatched().delete().withSchemaEvolution().merge()
+    wider = spark.createDataFrame([(5, "e", 0.5)], "id int, name string, share double").alias("s")
+    merge = wider.mergeInto("t", F.col("t.id") == F.col("s.id")).whenNotMatched().insertAll()
+    merge.withSchemaEvolution().merge()
+    assert [tuple(row) for row in spark.table("t").filter("id >= 4").orderBy("id").collect()] == [
+        (4, "d", None),
+        (5, "e", 0.5),
+    ]
+
+
+@pytest.mark.usefixtures("kept")
+def test_new_columns_of_rows_become_the_tables(spark):
+    spark.sql("CREATE TABLE t (id INT, name STRING)")
+    wider = spark.createDataFrame(
+        [(1, [(1,)], Decimal("1.50"))],
+        "id int, Tags array<struct<a:int>>, price decimal(9,2)",
+    )
+    with pytest.raises(AnalysisException, match=r"(?i)tags"):
+        wider.write.mode("append").saveAsTable("t")
+    wider.write.mode("append").option("mergeSchema", "true").saveAsTable("t")
+    wider.selectExpr("id + 1 AS id", "now() AS seen").writeTo("t").option(
+        "merge-schema", "true"
+    ).append()
+    wider.write.mode("append").option("mergeSchema", "true").saveAsTable("t")
+    assert spark.table("t").dtypes == [
+        ("id", "int"),
+        ("name", "string"),
+        ("Tags", "array<struct<a:int>>"),
+        ("price", "decimal(9,2)"),
+        ("seen", "timestamp"),
+    ]
+    rows = spark.table("t").orderBy("id").collect()
+    assert [(row.id, row.Tags, row.price, row.seen is None) for row in rows] == [
+        (1, [(1,)], Decimal("1.50"), True),
+        (1, [(1,)], Decimal("1.50"), True),
+        (2, None, None, False),
+    ]
+    spark.range(1).write.option("mergeSchema", "true").saveAsTable("u")
+    assert spark.table("u").count() == 1
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_frame_with_new_columns_needs_the_grant_of_alter(ellen):
+    rows = ellen.createDataFrame([(1, 2)], "id int, more int")
+    with pytest.raises(Exception, match=r"INSUFFICIENT_PERMISSIONS|denied"):
+        rows.write.mode("append").option("mergeSchema", "true").saveAsTable("shop.orders")
+    assert "more" not in ellen.table("shop.orders").columns
+
+
+@pytest.mark.usefixtures("kept")
+def test_overwrite_by_a_condition_of_columns(spark):
+    spark.sql("CREATE TABLE t AS SELECT id, id % 2 AS part FROM range(4)")
+    change = spark.createDataFrame([(9, 1)], "id long, part long")
+    change.writeTo("t").overwrite((F.col("part") == 1) & F.col("id").isNotNull())
+    change.writeTo("t").overwrite(F.col("id").isin(9, 10))
+    found = [tuple(row) for row in spark.table("t").orderBy("id").collect()]
+    assert found == [(0, 0), (2, 0), (9, 1)]
+    with pytest.raises(UnsupportedOperationException, match="no text in SQL"):
+        change.writeTo("t").overwrite(F.col("id")[0] == 1)
+
+
+@pytest.mark.usefixtures("kept")
+def test_buckets(spark):
+    frame = spark.range(10).withColumn("part", F.col("id") % 2)
+    frame.write.partitionBy("part").bucketBy(4, "id").saveAsTable("t")
+    made = spark.sql("SHOW CREATE TABLE t").collect()[0][0]
+    assert "PARTITIONED BY (part, bucket(4, id))" in made.replace("`", "")
+    assert spark.table("t").where("id = 3").count() == 1
+    with pytest.raises(UnsupportedOperationException, match="one column"):
+        frame.write.bucketBy(4, "id", "part").saveAsTable("u")
+    with pytest.raises(UnsupportedOperationException, match="one column"):
+        frame.write.bucketBy(4, "id").sortBy("part").saveAsTable("u")
+    with pytest.raises(UnsupportedOperationException, match="for tables"):
+        frame.write.bucketBy(4, "id").parquet("/tmp/somewhere")
 
 
 @pytest.mark.usefixtures("kept")
