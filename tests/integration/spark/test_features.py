@@ -141,6 +141,61 @@ def table_function(session: Any) -> Any:
     return session.sql("SELECT count(*) FROM upto(3)").collect()
 
 
+def _counting(session: Any) -> Any:
+    @F.udtf(returnType="region string, n int, last int")
+    class Counting:
+        def __init__(self):
+            self.region, self.n, self.last = None, 0, None
+
+        def eval(self, row):
+            self.region, self.n, self.last = row["region"], self.n + 1, row["id"]
+
+        def terminate(self):
+            yield self.region, self.n, self.last
+
+    session.udtf.register("counting", Counting)
+    return Counting
+
+
+def table_argument(session: Any) -> Any:
+    _counting(session)
+    return session.sql(
+        "SELECT * FROM counting(TABLE(shop.orders) PARTITION BY region ORDER BY id DESC) ORDER BY 1"
+    ).collect()
+
+
+def query_as_argument(session: Any) -> Any:
+    _counting(session)
+    return session.sql(
+        "WITH few AS (SELECT region, id FROM shop.orders WHERE id < 4)"
+        " SELECT n, last FROM counting(TABLE(SELECT * FROM few ORDER BY id) WITH SINGLE PARTITION)"
+    ).collect()
+
+
+def frame_as_argument(session: Any) -> Any:
+    rows = table(session).select("region", "id").asTable().partitionBy("region").orderBy("id")
+    return sorted(_counting(session)(rows).collect())
+
+
+def analyzed(session: Any) -> Any:
+    from pyspark.sql.types import IntegerType, StructType
+    from pyspark.sql.udtf import AnalyzeArgument, AnalyzeResult
+
+    @F.udtf
+    class Wide:
+        @staticmethod
+        def analyze(width: AnalyzeArgument) -> AnalyzeResult:
+            schema = StructType()
+            for place in range(width.value):
+                schema = schema.add(f"c{place}", IntegerType())
+            return AnalyzeResult(schema=schema)
+
+        def eval(self, width):
+            yield tuple(range(width))
+
+    return Wide(F.lit(3)).collect()
+
+
 def observed(session: Any) -> Any:
     from pyspark.sql import Observation
 
@@ -204,6 +259,10 @@ FRAMES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "mapInPandas": (lambda s: table(s).select("id").mapInPandas(lambda it: it, "id long").count(), 4),
     "mapInArrow": (lambda s: table(s).select("id").mapInArrow(lambda it: it, "id long").count(), 4),
     "udtf": (table_function, [(3,)]),
+    "udtf over a table": (table_argument, [("EU", 2, 1), ("US", 2, 2)]),
+    "udtf over a query": (query_as_argument, [(3, 3)]),
+    "udtf over a frame": (frame_as_argument, [("EU", 2, 3), ("US", 2, 4)]),
+    "udtf that names its columns": (analyzed, [(0, 1, 2)]),
     "400 columns one by one": (one_by_one, (401, 401)),
     "checkpoint": (lambda s: table(s).localCheckpoint().count(), 4),
     "cache": (lambda s: table(s).cache().count(), 4),

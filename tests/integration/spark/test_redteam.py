@@ -245,6 +245,31 @@ def test_a94_user_code_sees_masked_rows_alone(eyes: Any) -> None:
     assert "4111" not in told.replace("*****1111", "")
 
 
+@pytest.mark.spark
+def test_table_functions_see_masked_rows_alone(ellen: Any, real_spark: None) -> None:
+    """A table that stands in the arguments of a function is a governed scan like any other."""
+
+    @F.udtf(returnType="told string")
+    class Tell:
+        def eval(self, row):
+            yield (str(row.asDict()),)
+
+    ellen.udtf.register("tell", Tell)
+    seen = [
+        ellen.sql("SELECT * FROM tell(TABLE(shop.orders))"),
+        ellen.sql("SELECT * FROM tell(TABLE(SELECT * FROM shop.orders) PARTITION BY region)"),
+        Tell(everything(ellen).asTable()),
+    ]
+    for frame in seen:
+        told = [row.told for row in frame.collect()]
+        assert len(told) == everything(ellen).count() > 0
+        assert not HIDDEN.search(" ".join(told))
+    for text in ("TABLE(shop.secret)", "TABLE(SELECT * FROM shop.secret)", "TABLE shop.secret"):
+        with pytest.raises(Exception, match="TABLE_OR_VIEW_NOT_FOUND") as denied:
+            ellen.sql(f"SELECT * FROM tell({text})").collect()
+        assert not HIDDEN.search(str(denied.value))
+
+
 @pytest.mark.parametrize("name", ["evil.jar", "Evil.class"])
 def test_a93_no_code_for_the_jvm_is_taken(ellen: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\xca\xfe\xba\xbe" if name.endswith("class") else b"PK")

@@ -72,6 +72,7 @@ DEFAULTS: Mapping[str, str] = {
     "spark.sql.sources.partitionOverwriteMode": "STATIC",
     "spark.sql.storeAssignmentPolicy": "ANSI",
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.variable.substitute": "true",
     "spark.sql.warehouse.dir": "",
     "spark.connect.session.planCompression.threshold": "10485760",
     "spark.connect.session.planCompression.defaultAlgorithm": "ZSTD",
@@ -95,12 +96,36 @@ _SETTABLE = re.compile(
     r"|spark\.databricks\..*|spark\.connect\.session\.planCache\.enabled"
 )
 _READ_ONLY = frozenset({"spark.sql.warehouse.dir", "spark.sql.session.localRelationSizeLimit"})
-_OTHERS = re.compile(r"(?!spark\.)[A-Za-z0-9_.:/-]+")
+_OTHERS = re.compile(
+    r"(?!spark\.)[A-Za-z0-9_.:/-]+"
+    # A program's own parameters, such as `spark.myapp.date`: what no engine knows is state of the
+    # session, and never passed on. What means something in Spark would be accepted to no effect.
+    r"|spark\.(?!(?:sql|hadoop|hive|jars|driver|executor\w*|connect|submit|yarn|kubernetes|mesos"
+    r"|master|app|ui|eventLog|history|shuffle|memory|network|rpc|storage|task|taskMetrics|scheduler"
+    r"|dynamicAllocation|extraListeners|plugins?|files|archives|pyspark|python|local|home|repl"
+    r"|serializer|kryo\w*|io|rdd|broadcast|block|blockManager|cleaner|default|speculation|stage"
+    r"|excludeOnFailure|blacklist|barrier|authenticate|acls|admin|modify|ssl|security|kerberos"
+    r"|streaming|standalone|deploy|worker|log|logConf|redaction|resources?|decommission|unsafe"
+    r"|buffer|metrics|appMasterEnv|checkpoint|closure|callstack|debug|api|remote|job|jobGroup"
+    r"|reducer|hadoopRDD|locality|port|cores|proxy|launcher|diskStore|maxRemoteBlockSizeFetchToMem"
+    r"|reuse|r|sparkr|databricks|headwater|sail|ml|mllib|graphx|process|range|user|env|system"
+    r"|listener|heartbeat|internal|logging|openlineage|celeborn|comet|auth|cache|dead|file"
+    r"|logLineage|properties|resultGetter|shutdown|starvation|testing)(?:\.|$))"
+    r"[A-Za-z_][A-Za-z0-9_.:/-]*"
+)
 _CHOICES = {
     ENGINE: ("auto", SAIL, SPARK),
     RELEASE: ("auto", *(name for name in names() if name == SAIL or name.startswith("spark-"))),
     STAGING: ("needed", "whole"),
 }
+_REFERENCE = "${"
+_REFERENCES = re.compile(r"\$\{(?:(\w+?):)?(\S+?)\}")
+_OURS = (None, "spark", "sparkconf", "hivevar", "hiveconf")
+"""What may stand before a key; `env` and `system` are the server's, and nobody else's business."""
+
+_SUBSTITUTE = "spark.sql.variable.substitute"
+_DEEPEST_REFERENCE = 16
+_LONGEST_TEXT = 16 * 1024 * 1024
 _KEPT = 512
 _LONGEST = 64 * 1024
 
@@ -115,6 +140,12 @@ _MEANING = {
     "spark.sql.storeAssignmentPolicy": ("ANSI",),
 }
 
+
+_IGNORED_BY_SAIL = (
+    "spark.sql.groupByOrdinal",
+    "spark.sql.orderByOrdinal",
+    "spark.sql.groupByAliases",
+)
 
 _USUAL_SPARK = "spark-4.1"
 """The release that things fall back to, unless the session chose one."""
@@ -234,9 +265,51 @@ class Conf:
                 return False
         return not any(key.startswith("spark.sql.legacy.") for key in self._set)
 
+    def of_spark_alone(self) -> bool:
+        """True when a setting changes what plans mean, and Sail takes no notice of it."""
+        for key in _IGNORED_BY_SAIL:
+            if self._set.get(key, "true").lower() == "false":
+                return True
+        return any(
+            key.startswith("spark.sql.legacy.") and value != DEFAULTS.get(key)
+            for key, value in self._set.items()
+        )
+
     def copy(self) -> Conf:
         """The same settings for a cloned session."""
         return Conf(self._set)
+
+    def substituted(self, text: str) -> str:
+        """SQL text with the values of settings in the place of `${key}`, as Spark reads it.
+
+        What no setting is called stays as it is. Raises for values that stand for each other, and
+        for a text that grows without measure.
+        """
+        if _REFERENCE not in text or self.get(_SUBSTITUTE) != "true":
+            return text
+        for _ in range(_DEEPEST_REFERENCE):
+            made = self._once_substituted(text)
+            if made is None or made == text:
+                return text
+            text = made
+        raise SparkFailure(
+            "Settings that stand in SQL text as ${…} refer to each other without end.",
+            ("java.lang.IllegalArgumentException",),
+        )
+
+    def _once_substituted(self, text: str) -> str | None:
+        """The text with the values of what it refers to; None when it refers to no setting."""
+        pieces, offset, size = [], 0, len(text)
+        for found in _REFERENCES.finditer(text):
+            value = self.get(found[2]) if found[1] in _OURS else None
+            if value is None:
+                continue
+            pieces += [text[offset : found.start()], value]
+            offset = found.end()
+            size += len(value)
+            if size > _LONGEST_TEXT:
+                raise _refused(found[2], value, "shorter, for a text that it stands in so often")
+        return "".join(pieces) + text[offset:] if pieces else None
 
 
 def modifiable(key: str) -> bool:

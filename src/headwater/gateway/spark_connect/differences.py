@@ -14,21 +14,38 @@ from headwater.gateway.spark_connect.plans.functions import words
 from headwater.gateway.spark_connect.plans.kinds import PACKAGE
 
 _TEXT = re.compile(
-    r"\b(?:try_parse_url|variant_explode|elt|collate|(?:try_)?(?:parse_json|variant_get)"
+    r"\b(?:try_parse_url|variant_explode|elt|collate|percentile_approx|approx_percentile|bround"
+    r"|(?:try_)?(?:parse_json|variant_get)"
     r"|to_variant_object|(?:intersect|except|minus)\s+all)\b"
     r"|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b"
-    r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/",
-    re.IGNORECASE,
+    r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/"
+    r"|\b(?:grouping\s+sets|rollup|cube)\s*\((?:[^'\"]*[(,\s])?\d+\s*[,)]"
+    r"|\b(?:grouping\s+sets|rollup|cube)\b.*\bhaving\b"
+    r"|\bas\s+(?:binary|interval)\b|\bcast\s*\(\s*[-+]?\s*interval\b|::\s*(?:binary|interval)\b"
+    r"|\binterval\b[^(),;]*::|\b(?:histogram_numeric|make_dt_interval|from_json|json_array_length)\b"
+    r"|\b(?:try_)?to_timestamp\s*\(\s*[-+]?[\d.]+\w*\s*\)|\bconv\s*\("
+    r"|\bsplit\s*\([^()]*,\s*(?:''|\"\")\s*[,)]"
+    r"|\bin\s*\(\s*select\b[^()]*\b(?:count|sum|min|max|avg)\s*\([^()]*\)[^()]*\bwhere\b"
+    r"|\bin\s*\(\s*select\b[^()]*\bwhere\b[^()]*\bhaving\b"
+    r"|\bwith\b.*\b(?:rand|randn|random|uuid|shuffle|randstr|uniform)\s*\("
+    r"|\bdecimal\s*\(.*\b(?:union|except|minus|intersect)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 """In SQL: multisets; LATERAL, whose table functions lose rows for empty arrays, and whose
 subqueries have other columns; collations, which Sail ignores; variants, whose decimals become
 floating point there, and whose values are cast to NULL where they do not fit; `elt`, which fails
-for a number that is too high; files of CSV and JSON."""
+for a number that is too high; approximate percentiles, which Spark takes from the values; `bround`,
+which Sail takes for floating point; files of CSV and JSON; numbers of columns in grouping sets, and
+names in their HAVING; casts to BINARY, which takes numbers there, and of intervals, whose unit is
+lost; `to_timestamp` of seconds, taken for microseconds; random numbers under WITH, drawn anew for
+each use; the types of decimals that a set operation widens; `conv` beyond 63 bits; `split` at
+nothing; IN over an aggregate of no rows; JSON of other types than were asked for."""
 
 _FUNCTIONS = words(
     """
-    collate elt parse_json to_variant_object try_parse_json try_parse_url try_variant_get
-    variant_explode variant_explode_outer variant_get
+    approx_percentile bround collate conv elt from_json histogram_numeric json_array_length
+    make_dt_interval parse_json percentile_approx to_variant_object try_parse_json try_parse_url
+    try_variant_get variant_explode variant_explode_outer variant_get
     years months days hours bucket
     """
 )
@@ -38,16 +55,21 @@ _SUMMARIES = frozenset({"count", "mean", "stddev", "min", "25%", "50%", "75%", "
 """What Sail knows of `summary`; it leaves other percentiles out without a word."""
 
 _TYPES = re.compile(
-    r"\bcollate\b|__COLLATIONS|\"\w*type\"\s*:\s*\"variant\""
+    r"\bcollate\b|__COLLATIONS|\"\w*type\"\s*:\s*\"variant\"|\"class\"\s*:\s*\"org\."
     r"|(?:^|[\s:<,])variant\s*(?:$|[,>)]|not\b|comment\b)",
     re.IGNORECASE,
 )
-"""Types that Sail takes for others, in schemas of either form."""
+"""Types that Sail takes for others, in schemas of either form; and those of users in the JVM."""
 
 _FILES = re.compile(r"\s*`?(?:csv|json)`?\s*\.\s*`", re.IGNORECASE)
 _TYPE_OF_USER = re.compile(r'"type"\s*:\s*"udt"')
 _SIZED = re.compile(r"\b(?:var)?char\s*\(", re.IGNORECASE)
 _PLAIN_ORDER = frozenset({"", "UTF8_BINARY"})
+_NOT_NULL = re.compile(r"\bnot\s+null\b", re.IGNORECASE)
+
+_MAP_IN_ARROW = 207
+_GROUPS_IN_PARTS = frozenset({215, 216})
+"""Kinds of functions that get each group in parts; the numbers are of `pyspark.util`."""
 
 
 def differs(plan: Any) -> bool:
@@ -116,6 +138,12 @@ def _type(text: str) -> bool:
     return _TYPES.search(text) is not None
 
 
+def _cast(found: Any) -> bool:
+    # Numbers become bytes there, in the wrong order, where Spark refuses them.
+    to_bytes = found.type_str.strip().lower() == "binary" or found.type.HasField("binary")
+    return to_bytes or _type(found.type_str)
+
+
 def _is_text_format(name: str) -> bool:
     """True for CSV and JSON, by name or by the class of old."""
     return "csv" in name.lower() or "json" in name.lower()
@@ -131,14 +159,43 @@ def _source(found: Any) -> bool:
     return instants or _type(found.schema) or _is_text_format(found.format) or _options(found)
 
 
+def _mapped(found: Any) -> bool:
+    """True for barriers, which Sail ignores, and columns that it does not hold to be NOT NULL."""
+    udf = found.func.python_udf
+    if found.is_barrier or udf.eval_type != _MAP_IN_ARROW:
+        return bool(found.is_barrier)
+    told = udf.output_type.unparsed.data_type_string
+    return _NOT_NULL.search(told) is not None or any(
+        not field.nullable for field in udf.output_type.struct.fields
+    )
+
+
+def _python(found: Any) -> bool:
+    # Sail has each group in one part, however large it is, and no task of which to tell.
+    return found.eval_type in _GROUPS_IN_PARTS or b"TaskContext" in found.command
+
+
 def _function(found: Any) -> bool:
-    return found.function_name.lower() in _FUNCTIONS
+    name = found.function_name.lower()
+    return name in _FUNCTIONS or (name == "split" and _is_empty(found.arguments))
+
+
+def _is_empty(arguments: Any) -> bool:
+    """True for a second argument that is an empty string."""
+    if len(arguments) < 2 or not arguments[1].HasField("literal"):
+        return False
+    kind = arguments[1].literal.WhichOneof("literal_type")
+    return kind == "string" and not arguments[1].literal.string
 
 
 _RULES: dict[str, Callable[[Any], bool]] = {
     "LateralJoin": lambda _: True,
+    # Table arguments, `analyze` and many types are Spark's alone.
+    "PythonUDTF": lambda _: True,
     # Sail casts what Spark refuses, and lets NULL into columns that have none.
     "ToSchema": lambda _: True,
+    "MapPartitions": _mapped,
+    "PythonUDF": _python,
     "StatSummary": lambda found: not _SUMMARIES.issuperset(found.statistics),
     "SetOperation": _set_operation,
     "SQL": lambda found: _text(found.query),
@@ -147,9 +204,10 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "CallFunction": _function,
     "UnresolvedTableValuedFunction": _function,
     "DataType.Variant": lambda _: True,
+    "DataType.UDT": lambda found: bool(found.jvm_class),
     "DataType.String": lambda found: found.collation not in _PLAIN_ORDER,
     "DataType.Unparsed": lambda found: _type(found.data_type_string),
-    "Expression.Cast": lambda found: _type(found.type_str),
+    "Expression.Cast": _cast,
     "LocalRelation": lambda found: _type(found.schema),
     # CSV: quotes in quotes, white space, empty values, faulty lines and encodings are read and
     # written in other ways, options ignored. JSON: other types and orders of columns are inferred,

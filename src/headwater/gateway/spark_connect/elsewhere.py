@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import pyarrow as pa
 from headwater.engines.userprocess.engine import SAIL, SPARK, UserEngine, UserEngines
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect import plans
+from headwater.gateway.spark_connect.binaries import check_binaries
 from headwater.gateway.spark_connect.essence import essence
 from headwater.gateway.spark_connect.failures import (
     SparkFailure,
@@ -27,7 +29,7 @@ from headwater.gateway.spark_connect.failures import (
     engine_failure,
     unsupported,
 )
-from headwater.gateway.spark_connect.fallback import gap, needs_spark, views_in
+from headwater.gateway.spark_connect.fallback import functions_in, gap, needs_spark, views_in
 from headwater.gateway.spark_connect.instants import check_instants
 from headwater.gateway.spark_connect.merging import merged
 from headwater.gateway.spark_connect.mirror import InUse, ended, mirror_of
@@ -38,6 +40,8 @@ from headwater.gateway.spark_connect.records import metered, recorded
 from headwater.gateway.spark_connect.sessions import SparkSession
 from headwater.gateway.spark_connect.show import without_end
 from headwater.gateway.spark_connect.sources import metrics_of, rows_of
+from headwater.gateway.spark_connect.suiting import suit
+from headwater.gateway.spark_connect.times import check_times
 from headwater.model.statement import Session
 from headwater.query.history import History
 from headwater.query.staging import ProcessStager
@@ -45,6 +49,7 @@ from headwater.query.staging import ProcessStager
 log = logging.getLogger(__name__)
 
 _LEARNED = 512
+_SIZE = re.compile(rb"\b(?:size|cardinality)\b", re.IGNORECASE)
 _ANALYSIS_SECONDS = 10.0
 _NO_REVISION = "0" * 40
 """What `version()` says beside the version, in the place of a revision of Spark's source."""
@@ -261,13 +266,32 @@ class Elsewhere:
         rewritten = plans.rewrite_analysis(request, self._context(self._stager(use)))
         if rewritten.request is None:
             return self._pb.AnalyzePlanResponse(**rewritten.answer)
-        self._check_instants(use, [*(view for _, view in rewritten.views), rewritten.request])
-        use.mirror.create_views(use, rewritten.views)
+        self._prepare(use, rewritten.request, rewritten.views)
         return use.backend.unary("AnalyzePlan", rewritten.request, self._pb.AnalyzePlanResponse)
 
-    def _check_instants(self, use: InUse, messages: Sequence[Any]) -> None:
-        if use.engine.engine == SAIL and self._session.conf.engine == "auto":
-            check_instants(messages, use.backend, self._pb)
+    def _prepare(self, use: InUse, message: Any, views: Sequence[tuple[str, Any]]) -> None:
+        """Makes the views that a staged plan reads, and of a plan for Sail what Sail answers right.
+
+        Raises UNSUPPORTED_FEATURE, as of Sail, for what only Spark answers right.
+        """
+        on_sail = use.engine.engine == SAIL
+        moves = on_sail and self._session.conf.engine == "auto"
+        if moves:
+            messages, conf = [*(view for _, view in views), message], self._session.conf
+            schemas = check_instants(messages, use.backend, self._pb)
+            check_times([*messages, *schemas], conf.time_zone)
+            check_binaries([*messages, *self._functions(messages)], conf.get)
+        use.mirror.create_views(use, tuple(views))
+        if on_sail:
+            try:
+                suit([message], [view for _, view in views], use.backend)
+            except SparkFailure:
+                if moves:
+                    raise
+
+    def _functions(self, messages: Sequence[Any]) -> list[Any]:
+        registered = {each.name: each.payload for each in self._session.named("function")}
+        return functions_in(messages, registered, self._pb)
 
     def analyze_on_sail(self, request: Any, stager: plans.Stager) -> Any:
         """What Sail alone says of a plan, over tables that `stager` makes up.
@@ -288,7 +312,7 @@ class Elsewhere:
             rewritten = plans.rewrite_analysis(request, self._context(stager))
             if rewritten.request is None:
                 raise unsupported("nothing is to be asked of Sail")
-            use.mirror.create_views(use, rewritten.views)
+            self._prepare(use, rewritten.request, rewritten.views)
             return use.backend.unary(
                 "AnalyzePlan",
                 rewritten.request,
@@ -305,10 +329,10 @@ class Elsewhere:
         wanted = self._session.conf.engine
         shape = _shape(message)
         encoded = message.SerializeToString()
-        views = views_in(encoded, self._session.views)
+        used = [message, *views_in(encoded, self._session.views)]
+        used += self._functions(used)
         if wanted == SPARK or (
-            wanted == "auto"
-            and (self._side.lacks(shape) or needs_spark([message, *views], self._session.relations))
+            wanted == "auto" and (self._side.lacks(shape) or self._needs_spark(used))
         ):
             once(SPARK)
             return
@@ -331,6 +355,18 @@ class Elsewhere:
             return
         once(SPARK)
         self._side.learn(shape)
+
+    def _needs_spark(self, messages: Sequence[Any]) -> bool:
+        conf = self._session.conf
+        if conf.of_spark_alone():
+            return True
+        # Without ANSI the size of NULL is -1, but on Sail.
+        if conf.get("spark.sql.ansi.enabled") == "false" and any(
+            _SIZE.search(each.SerializeToString()) for each in messages
+        ):
+            return True
+        table_functions = [entry.name for entry in self._session.named("table_function")]
+        return needs_spark(messages, self._session.relations, table_functions)
 
     def _recorded(self, plan: Any, engine: str) -> Any:
         moves = engine == SAIL and self._session.conf.engine == "auto"
@@ -369,8 +405,7 @@ class Elsewhere:
             for each in (*(view for _, view in staged.views), staged.plan):
                 in_one_partition(each)
         try:
-            self._check_instants(use, [*(view for _, view in staged.views), staged.plan])
-            use.mirror.create_views(use, staged.views)
+            self._prepare(use, staged.plan, staged.views)
             stopping = _Stopping(operation)
             stream = use.backend.execute(staged.plan, operation.tags, stopping.set)
             yield from merged(stream, stopping, self._pb)

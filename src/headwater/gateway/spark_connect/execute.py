@@ -219,10 +219,17 @@ class Execution:
         try:
             self._elsewhere(plan)
         except HeadwaterError as failure:
-            # A misspelt word is a mistake, not something that is lacking.
             if failure.code is ErrorCode.NOT_SUPPORTED and relation.HasField("sql"):
-                statements.parse(Text(relation.sql.query), self._session)
+                self._check_words(relation.sql.query)
             raise
+
+    def _check_words(self, text: str) -> None:
+        """Raises SYNTAX_ERROR for a misspelt word: a mistake, not something that is lacking."""
+        try:
+            self._tools.statements.parse(Text(text), self._session)
+        except HeadwaterError as failure:
+            if failure.code is ErrorCode.SYNTAX_ERROR:
+                raise
 
     def _answer(self, relation: Any) -> None:
         result = self._pb.ExecutePlanResponse.SqlCommandResult(relation=relation)
@@ -268,6 +275,8 @@ class Execution:
         assert write is not None, "a write was checked"
         kind = plan.command.WhichOneof("command_type")
         if side.writes is None or write.target.table is None or not kind.startswith("write_"):
+            return False
+        if write.target.widened is not None:  # by what rows came
             return False
         text = self._tools.statements.text_of(getattr(plan.command, kind).input, self._session)
         if text is None:

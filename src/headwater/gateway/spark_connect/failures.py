@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from headwater.engines.userprocess.engine import SAIL
 from headwater.errors import ErrorCode, ErrorKind, HeadwaterError
 
 _SQL = "org.apache.spark.sql."
@@ -96,29 +97,44 @@ class SparkFailure(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def alone(self) -> SparkFailure:
+        """The failure without what raised it: frames hold calls, and calls their streams."""
+        return replace(self)
+
     def status_details(self) -> bytes:
         """The serialised `google.rpc.Status` for the trailer `grpc-status-details-bin`."""
-        if self.raw is not None:
-            return self.raw
         from google.rpc import error_details_pb2, status_pb2
 
-        metadata = {"errorId": self.id, "classes": json.dumps(list(self.classes))}
-        if self.error_class:
-            metadata["errorClass"] = self.error_class
-            metadata["messageParameters"] = json.dumps(dict(self.parameters))
-        if self.sql_state:
-            metadata["sqlState"] = self.sql_state
-        info = error_details_pb2.ErrorInfo(
-            reason=self.classes[0] if self.classes else "headwater",
-            domain="org.apache.spark",
-            metadata=metadata,
-        )
-        status = status_pb2.Status(code=self.status, message=self.short_message)
-        # The classes are optional: without them the client falls back to a plain gRPC error.
-        if self.classes:
+        # gRPC's client refuses a status whose message or code is not the call's own.
+        status = status_pb2.Status.FromString(self.raw or b"")
+        status.code, status.message = self.status, self.short_message
+        if self.raw is not None:
+            self._sign_details(status)
+        elif self.classes:
+            # The classes are optional: without them the client falls back to a plain gRPC error.
+            metadata = {"errorId": self.id, "classes": json.dumps(list(self.classes))}
+            if self.error_class:
+                metadata["errorClass"] = self.error_class
+                metadata["messageParameters"] = json.dumps(dict(self.parameters))
+            if self.sql_state:
+                metadata["sqlState"] = self.sql_state
+            info = error_details_pb2.ErrorInfo(
+                reason=self.classes[0], domain="org.apache.spark", metadata=metadata
+            )
             status.details.add().Pack(info)
         encoded: bytes = status.SerializeToString()
         return encoded
+
+    def _sign_details(self, status: Any) -> None:
+        """Lets the client ask for the whole of an error of which the engine keeps nothing."""
+        from google.rpc import error_details_pb2
+
+        for detail in status.details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Is(info.DESCRIPTOR):
+                detail.Unpack(info)
+                info.metadata["errorId"] = self.id
+                detail.Pack(info)
 
     @property
     def short_message(self) -> str:
@@ -196,6 +212,13 @@ def unsupported(why: str) -> SparkFailure:
     return SparkFailure(
         f"[UNSUPPORTED_FEATURE] {why}", _UNSUPPORTED, "UNSUPPORTED_FEATURE", "0A000"
     )
+
+
+def of_spark_alone(why: str) -> SparkFailure:
+    """As if Sail had said that it lacks something: in `auto` the operation moves to Spark."""
+    failure = unsupported(why)
+    failure.engine = SAIL
+    return failure
 
 
 def engine_failure(why: str) -> SparkFailure:

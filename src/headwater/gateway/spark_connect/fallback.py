@@ -4,13 +4,14 @@ Sail's errors are of a few classes, measured on 0.7.2: UnsupportedOperationExcep
 IllegalArgumentException "invalid argument: found X at a:b" is its parser, which may be the user's
 mistake or syntax that it lacks; AnalysisException is often the user's mistake, and as often what
 Sail does not know. So whatever is not known to be the user's mistake is asked of Spark, whose word
-counts. What user code raised is final.
+counts. What user code raised is final, but not that what it returned has another type: Spark casts
+where Sail does not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from headwater.engines.userprocess.engine import SAIL
@@ -18,18 +19,13 @@ from headwater.gateway.spark_connect.differences import differs
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.plans import SessionView
 
-_MISTAKES = frozenset(
-    {
-        "ARITHMETIC_OVERFLOW",
-        "CAST_INVALID_INPUT",
-        "DIVIDE_BY_ZERO",
-        "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION",
-    }
-)
+_MISTAKES = frozenset({"DIVIDE_BY_ZERO", "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION"})
 """Errors of users that Sail tells as Spark would; `name_of_sail` recognises them.
 
 An unknown table is none: the gateway knows them all, and has put something in the place of each.
-Nor is an ambiguous name: Spark tells the sides of a join apart where Sail does not.
+Nor is an ambiguous name: Spark tells the sides of a join apart where Sail does not. Nor are casts
+and overflows: Spark reads more forms of numbers and dates, its decimals are rounded where Sail's
+overflow, and its years before 1678 and after 2262 are not counted in nanoseconds.
 """
 
 _OF_THE_PLAN = frozenset(
@@ -42,6 +38,8 @@ _GAP = re.compile(
     r"not (?:yet )?(?:supported|implemented)|unsupported|unimplemented|feature is not|panicked",
     re.IGNORECASE,
 )
+_RETURNED = re.compile(r'/conversion\.py", line \d+, in convert_column\b')
+"""In the trace of a Python error: what a function returned was being turned into Arrow."""
 _UNKNOWN_NAME = re.compile(r'Identifier\("((?:[^"\\]|\\.)+)"\)')
 
 
@@ -58,14 +56,37 @@ def views_in(plan: bytes, views: Mapping[str, SessionView]) -> list[Any]:
     return list(found.values())
 
 
-def needs_spark(plans: Iterable[Any], checkpoints: Collection[str]) -> bool:
-    """True for an operation that is not even tried on Sail: the plan, and the views it uses.
+def functions_in(plans: Sequence[Any], registered: Mapping[str, bytes], pb: Any) -> list[Any]:
+    """The commands that registered those functions, by name, whose names plans hold."""
+    if not registered:
+        return []
+    text = b"".join(each.SerializeToString() for each in plans).lower()
+    return [
+        pb.Command.FromString(command)
+        for name, command in registered.items()
+        if name.lower().encode() in text
+    ]
 
-    `checkpoints` are the session's: they lie in its Spark process, which made them.
+
+def needs_spark(
+    plans: Iterable[Any], checkpoints: Collection[str], table_functions: Collection[str] = ()
+) -> bool:
+    """True for an operation that is not even tried on Sail: the plan, and all that it uses.
+
+    `checkpoints` are the session's: they lie in its Spark process, which made them. So do its
+    registered table functions, of which Sail does not hear.
     """
+    calls = [re.compile(rf"\b{re.escape(each)}`?\s*\(", re.I) for each in table_functions]
     for plan in plans:
-        encoded = plan.SerializeToString() if checkpoints else b""
-        if any(each.encode() in encoded for each in checkpoints) or differs(plan):
+        if differs(plan):
+            return True
+        if not checkpoints and not calls:
+            continue
+        encoded = plan.SerializeToString()
+        if any(each.encode() in encoded for each in checkpoints):
+            return True
+        text = encoded.decode("utf-8", "replace")
+        if any(call.search(text) for call in calls):
             return True
     return False
 
@@ -79,8 +100,10 @@ def gap(failure: SparkFailure, plan: bytes = b"") -> str | None:
     names = {name.rsplit(".", 1)[-1] for name in failure.classes}
     if failure.engine != SAIL:
         return None  # ours, or Spark's
-    if "PythonException" in names or failure.error_class in _FINAL:
+    if failure.error_class in _FINAL:
         return None
+    if "PythonException" in names:
+        return "a function's result" if _RETURNED.search(failure.message) else None
     if _GAP.search(failure.message) or names & _OF_THE_PLAN:
         return " ".join(failure.message.split())[:200]
     unknown = _UNKNOWN_NAME.findall(failure.message)

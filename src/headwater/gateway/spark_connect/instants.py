@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headwater.engines.userprocess.engine import SAIL
-from headwater.gateway.spark_connect.failures import SparkFailure, unsupported
+from headwater.gateway.spark_connect.failures import of_spark_alone
 from headwater.gateway.spark_connect.plans.inside import inside_of
 
 
-def check_instants(plans: Sequence[Any], backend: Any, pb: Any) -> None:
-    """Raises UNSUPPORTED_FEATURE, as of Sail, when a plan reads such files without a schema."""
+def check_instants(plans: Sequence[Any], backend: Any, pb: Any) -> list[Any]:
+    """Raises UNSUPPORTED_FEATURE, as of Sail, when a plan reads such files without a schema.
+
+    The types of the files that it asked for, as DataType messages.
+    """
+    schemas = []
     for source in _reads(plans):
         request = pb.AnalyzePlanRequest()
         request.schema.plan.root.read.data_source.CopyFrom(source)
         answer = backend.unary("AnalyzePlan", request, pb.AnalyzePlanResponse)
         if _has_local_times(answer.schema.schema):
-            raise _unsure()
+            raise of_spark_alone(
+                "timestamps of these files may be instants, which Spark tells apart"
+            )
+        schemas.append(answer.schema.schema)
+    return schemas
 
 
 def _reads(plans: Sequence[Any]) -> Iterator[Any]:
@@ -45,9 +52,3 @@ def _has_local_times(schema: Any) -> bool:
             return True
         waiting += inside_of(found)
     return False
-
-
-def _unsure() -> SparkFailure:
-    failure = unsupported("timestamps of these files may be instants, which Spark tells apart")
-    failure.engine = SAIL
-    return failure

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from headwater.engines.userprocess.engine import UserEngine, UserEngines
+from headwater.engines.userprocess.engine import SAIL, UserEngine, UserEngines
 from headwater.gateway.spark_connect.backend import Backend, answers
 from headwater.gateway.spark_connect.conf import TIME_ZONE
 from headwater.gateway.spark_connect.failures import SparkFailure
@@ -130,10 +130,15 @@ class Mirror:
             entries = sorted(self._session.entries.values(), key=lambda entry: entry.version)
         for entry in entries:
             key = (entry.kind, entry.name)
-            if self._applied.get(key) == entry.version:
+            if self._applied.get(key) == entry.version or not self._is_for(backend, entry):
                 continue
             self._send(backend, entry)
             self._applied[key] = entry.version
+
+    def _is_for(self, backend: Backend, entry: Entry) -> bool:
+        """False for table functions on Sail, which may refuse them, where Spark runs them all."""
+        on_sail = entry.kind == "table_function" and backend.name == SAIL
+        return not on_sail or self._session.conf.engine == SAIL
 
     def _bring_conf(self, backend: Backend) -> None:
         wanted = {TIME_ZONE: self._session.conf.time_zone, **self._session.conf.for_engine()}

@@ -112,7 +112,7 @@ class Operation:
         with self._changed:
             if self._ended:
                 return
-            self._failure = failure
+            self._failure = failure.alone()
             self.state = OperationState.FAILED
             if failure.error_class == "OPERATION_CANCELED":
                 self.state = OperationState.CANCELLED
@@ -189,7 +189,7 @@ class Operation:
                         self._changed.notify_all()
                     elif self._ended:
                         if self._failure is not None:
-                            raise self._failure
+                            raise self._failure.alone()
                         return
                     else:
                         continue

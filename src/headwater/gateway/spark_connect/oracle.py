@@ -32,6 +32,8 @@ from headwater.sql.types import spark_type
 
 _KEPT = 2048
 _INT = 2**31
+_PARAMETER = "\0"
+"""What the names of parameters begin with in a parsed tree."""
 
 
 class Oracle:
@@ -94,6 +96,8 @@ def is_plain(tree: exp.Expr) -> bool:
 def _is_clear(item: exp.Expr) -> bool:
     if isinstance(item, exp.Literal):
         return bool(item.is_string) or (item.is_int and int(item.name) < _INT)
+    if isinstance(item, exp.Column) and item.name.startswith(_PARAMETER):
+        return False
     return isinstance(item, exp.Column | exp.Star) and not item.args.get("except_")
 
 

@@ -22,6 +22,7 @@ from headwater.gateway.spark_connect.failures import (
 )
 from headwater.gateway.spark_connect.operations import Operation
 from headwater.gateway.spark_connect.sessions import Sessions, SparkSession
+from headwater.gateway.spark_connect.substitution import substituted
 from headwater.gateway.spark_connect.tools import Tools
 from headwater.gateway.spark_connect.wire import unpacked
 
@@ -55,7 +56,7 @@ class SparkConnectService:
     def execute_plan(self, request: Any, call: Call) -> Iterator[bytes]:
         """ExecutePlan: starts an operation and streams its responses."""
         session = self._session(request, call)
-        plan = unpacked(request.plan, self._pb)
+        plan = substituted(unpacked(request.plan, self._pb), session.conf)
         reattachable = any(
             option.HasField("reattach_options") and option.reattach_options.reattachable
             for option in request.request_options
@@ -145,7 +146,7 @@ class SparkConnectService:
         answer = self._pb.AnalyzePlanResponse(
             session_id=session.id, server_side_session_id=session.server_id
         )
-        Analysis(self._tools, session).answer(request, answer)
+        Analysis(self._tools, session).answer(substituted(request, session.conf), answer)
         return answer
 
     # --- the session ----------------------------------------------------------------------------

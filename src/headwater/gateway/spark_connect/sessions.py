@@ -209,7 +209,7 @@ class SparkSession:
     def remember(self, failure: SparkFailure) -> None:
         """Keeps an error for `FetchErrorDetails`."""
         with self.lock:
-            self.errors[failure.id] = failure
+            self.errors[failure.id] = failure.alone()
             while len(self.errors) > _ERRORS:
                 self.errors.popitem(last=False)
 
@@ -322,11 +322,29 @@ class Sessions:
     def clone(self, source: SparkSession, new_id: str) -> SparkSession:
         """A new session with the settings and registrations of another of the same caller."""
         new_id = new_id or str(uuid.uuid4())
-        _check_id(new_id)
+        if not _is_id(new_id):
+            raise _invalid_clone(
+                "FORMAT",
+                new_id,
+                "Target session ID {} for clone operation must be an UUID string of the format "
+                "'00112233-4455-6677-8899-aabbccddeeff'.",
+            )
         key = (source.identity.principal.id, source.identity.role, new_id)
         with self._lock:
-            if key in self._sessions or key in self._closed:
-                raise invalid_handle("SESSION_ALREADY_EXISTS", new_id)
+            if key in self._closed:
+                raise _invalid_clone(
+                    "ALREADY_CLOSED",
+                    new_id,
+                    "Cannot clone session to target session ID {} because a session with this ID "
+                    "was previously closed.",
+                )
+            if key in self._sessions:
+                raise _invalid_clone(
+                    "ALREADY_EXISTS",
+                    new_id,
+                    "Cannot clone session to target session ID {} because a session with this ID "
+                    "already exists.",
+                )
             self._make_room(source.identity)
             made = SparkSession(new_id, source.identity, conf=source.conf.copy())
             made.catalog, made.schema = source.catalog, source.schema
@@ -385,9 +403,25 @@ class Sessions:
 
 def _check_id(text: str) -> None:
     """Raises INVALID_HANDLE.FORMAT for anything but a UUID, as Spark does."""
+    if not _is_id(text):
+        raise invalid_handle("FORMAT", text)
+
+
+def _is_id(text: str) -> bool:
     try:
         uuid.UUID(text)
     except ValueError:
-        raise invalid_handle("FORMAT", text) from None
-    if len(text) != 36:
-        raise invalid_handle("FORMAT", text)
+        return False
+    return len(text) == 36
+
+
+def _invalid_clone(reason: str, target: str, why: str) -> SparkFailure:
+    name = f"INVALID_CLONE_SESSION_REQUEST.TARGET_SESSION_ID_{reason}"
+    told = f"[{name}] Invalid session clone request. {why.format(target[:64])} SQLSTATE: 42K04"
+    return SparkFailure(
+        told,
+        ("org.apache.spark.SparkSQLException", "java.lang.Exception"),
+        name,
+        "42K04",
+        parameters={"targetSessionId": target[:64]},
+    )

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from headwater.errors import ErrorCode, HeadwaterError
+from headwater.errors import ErrorCode, HeadwaterError, error
 from headwater.gateway.spark_connect.ddl import parse_ddl
 from headwater.gateway.spark_connect.encode import (
     batch_responses,
@@ -35,6 +35,7 @@ from headwater.gateway.spark_connect.oracle import Oracle, is_plain
 from headwater.gateway.spark_connect.plans.identifiers import resolved
 from headwater.gateway.spark_connect.protocol import Messages
 from headwater.gateway.spark_connect.sessions import SparkSession
+from headwater.gateway.spark_connect.times import is_utc
 from headwater.gateway.spark_connect.types import arrow_schema, spark_schema
 from headwater.model.identifiers import CATALOG_NAME
 from headwater.model.statement import Statement
@@ -51,7 +52,6 @@ _PART = re.compile(r"`((?:[^`]|``)+)`|(\w+)")
 _LACKING = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.FUNCTION_NOT_FOUND})
 """What another engine may know: Spark has more functions and clauses."""
 
-_UTC = ("UTC", "ETC/UTC", "GMT", "Z")
 _PROGRESS_SECONDS = 2.0
 _WAIT_SECONDS = 1.0
 _SCHEMAS_KEPT = 256
@@ -134,7 +134,10 @@ class Statements:
             described = self.describe(text, session, proven_only=proven_only)
             if proven_only and _depends_on_zone(described, text, session):
                 return None
-            return replace(text, schema=self._schema_of(text, session, described))
+            schema = self._schema_of(text, session, described)
+            if schema is not None and _has_intervals(schema):
+                return None  # Arrow's types of the two engines are not each other's
+            return replace(text, schema=schema)
         except HeadwaterError as failure:
             if failure.code in _LACKING:
                 return None
@@ -154,6 +157,8 @@ class Statements:
             if read.named_table.options:
                 return None
             return self._table_text(read.named_table.unparsed_identifier, session)
+        if kind == "hint" and not _is_idle(relation.hint):
+            return None
         if kind in ("subquery_alias", "hint"):
             return self._text(getattr(relation, kind).input, session)
         if kind == "limit":
@@ -252,11 +257,16 @@ class Statements:
         if self._oracle is None or text.source is None:
             return self._known_schema(described)
         assert isinstance(described.parsed, Query), "a text with a source is a query"
-        if is_plain(described.parsed.tree):
-            return self._known_schema(described)
+        tree = described.parsed.tree
+        if is_plain(tree):
+            return self._named(self._known_schema(described), tree)
         told = self._oracle.schema(text.source, session, described)
         known = self._known_schema(described)
         if known is not None:
+            if len(known.struct.fields) != len(told.struct.fields):
+                raise error(
+                    ErrorCode.NOT_SUPPORTED, "Sail sees other columns than the system engine"
+                )
             # Sail sizes the quotient of two decimals by rules of its own; ours are Spark's.
             for field, ours in zip(told.struct.fields, known.struct.fields, strict=True):
                 if {field.data_type.WhichOneof("kind"), ours.data_type.WhichOneof("kind")} == {
@@ -264,6 +274,16 @@ class Statements:
                 }:
                     field.data_type.CopyFrom(ours.data_type)
         return told
+
+    def _named(self, schema: Any, tree: exp.Expr) -> Any:
+        """Names the constants of a plain query as Spark does, and says that they are not NULL."""
+        if schema is not None and len(tree.expressions) == len(schema.struct.fields):
+            for field, item in zip(schema.struct.fields, tree.expressions, strict=True):
+                if isinstance(item.unalias(), exp.Literal):
+                    field.nullable = False
+                if isinstance(item, exp.Literal):
+                    field.name = item.name
+        return schema
 
     def _known_schema(self, described: Described) -> Any:
         if any(kind is None for _, kind in described.output):
@@ -387,11 +407,18 @@ class Statements:
 
 def _depends_on_zone(described: Described, text: Text, session: SparkSession) -> bool:
     """True when the session's time zone may matter: answers are compared with Spark's in UTC."""
-    if session.conf.time_zone.upper() in _UTC:
+    if is_utc(session.conf.time_zone):
         return False
     instants = ("timestamptz", "timestamptz_ns")
     return "timestamp" in text.sql.lower() or any(
         column.type in instants for scan in described.scans for column in scan.columns
+    )
+
+
+def _has_intervals(schema: Any) -> bool:
+    return any(
+        (field.data_type.WhichOneof("kind") or "").endswith("interval")
+        for field in schema.struct.fields
     )
 
 
@@ -449,6 +476,14 @@ def positional(query: str, named: dict[str, Any]) -> Text | None:
     if not values:
         return None
     return Text("".join(pieces) + query[offset:], tuple(values))
+
+
+def _is_idle(hint: Any) -> bool:
+    """False for a hint whose parameters Spark may refuse."""
+    name = hint.name.lower()
+    if name not in ("coalesce", "rebalance") and not name.startswith("repartition"):
+        return True
+    return all(each.literal.HasField("integer") for each in hint.parameters)
 
 
 def _is_count(aggregate: Any) -> bool:

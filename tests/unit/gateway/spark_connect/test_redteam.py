@@ -6,6 +6,7 @@ must then hold or not hold. A name such as A96 is the attack's number in the lis
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ SQL = [
     ("A90 in a join", "select * from ns.t join orc.`/p/x` using (a)", DENIED),
     ("A90 in a scalar subquery", "select (select max(value) from text.`/etc/shadow`)", DENIED),
     ("A90 in IN", "select 1 from ns.t where a in (select value from text.`/etc/shadow`)", DENIED),
+    ("A90 table argument", "select * from explode(table(text.`/etc/passwd`))", DENIED),
     ("A90 lateral", "select * from ns.t, lateral (select * from text.`/etc/passwd`)", DENIED),
     ("A90 unioned", "select 'a' union all select value from text.`/etc/passwd`", DENIED),
     ("A90 spelt out", "select * from `PARQUET`.`/p`", DENIED),
@@ -49,6 +51,10 @@ SQL = [
     ("A91 pivot", "select * from hr.secret pivot (max(a) for b in ('x'))", MISSING),
     ("A91 values", "select * from values ((select max(a) from hr.secret)) as t(a)", MISSING),
     ("A91 CTE does not hide its own body", "with secret as (select * from hr.secret) select 1", MISSING),  # noqa: E501
+    ("A91 table argument", "select * from explode(table(hr.secret))", MISSING),
+    ("A91 plain table argument", "select * from explode(1, x => table hr.secret)", MISSING),
+    ("A91 query as an argument", "select * from explode(table(select max(x) from hr.secret))", MISSING),  # noqa: E501
+    ("A91 order of an argument", "select * from explode(table(ns.t) order by (select 1 from hr.secret))", MISSING),  # noqa: E501
     ("A91 spark_catalog", "select * from spark_catalog.hr.secret", MISSING),
     ("A96", "select java_method('java.lang.System', 'getenv', 'HOME')", DENIED),
     ("A96 reflect", "select reflect('java.lang.Runtime', 'getRuntime')", DENIED),
@@ -67,6 +73,8 @@ SQL = [
     ("code in a unit", "select extract(`java_method(1), year` from current_date)", SYNTAX),
     ("code in a unit of dateadd", "select dateadd(`day, java_method(1)`, 1, current_date)", None),
     ("code in a function's name", "select `sum(1), java_method`(1)", UNKNOWN),
+    ("A97 in a table argument", "select * from explode(table(ns.t) partition by t._metadata)", DENIED),  # noqa: E501
+    ("A96 in a table argument", "select * from explode(table(ns.t) partition by reflect('a', 'b'))", DENIED),  # noqa: E501
     ("A97 _metadata quoted", "select `_METADATA`.file_path from ns.t", DENIED),
     ("script", "select transform(a) using 'cat' as (b) from ns.t", UNSUPPORTED),
     ("identifier clause", "select * from identifier('hr.secret')", MISSING),
@@ -416,8 +424,6 @@ def test_checkpoints_of_others_do_not_exist(client: Client) -> None:
 
 
 def test_sql_in_the_metadata_of_a_schema_is_refused() -> None:
-    import json
-
     for key in ("CURRENT_DEFAULT", "EXISTS_DEFAULT", "exists_default"):
         field = {"name": "a", "type": "integer", "metadata": {key: "java_method('a', 'b')"}}
         for text in (
@@ -429,10 +435,40 @@ def test_sql_in_the_metadata_of_a_schema_is_refused() -> None:
             assert refused.value.code is DENIED
 
 
-def test_classes_of_types_are_refused() -> None:
-    with pytest.raises(HeadwaterError) as refused:
-        check_schema('{"type": "udt", "class": "a.B", "sqlType": "integer"}')
-    assert refused.value.code is DENIED
+_SPARKS_OWN = "org.apache.spark.ml.linalg.VectorUDT"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.B", f"{_SPARKS_OWN}2", f"{_SPARKS_OWN}\0", f" {_SPARKS_OWN}", [_SPARKS_OWN], 1, {"a": 1}],
+)
+def test_classes_of_types_are_refused(name: object) -> None:
+    inner = {"type": "udt", "class": name, "sqlType": "integer"}
+    for text in map(json.dumps, (inner, {"type": "array", "elementType": inner})):
+        with pytest.raises(HeadwaterError) as refused:
+            check_schema(text)
+        assert refused.value.code is DENIED
+
+
+def test_classes_of_types_are_refused_in_messages(client: Client) -> None:
+    plan = client.plan(lambda: client.spark.range(1).selectExpr("1").collect())
+    cast = plan.root.project.expressions.add().cast
+    cast.expr.literal.integer = 1
+    cast.type.udt.type, cast.type.udt.jvm_class = "udt", _SPARKS_OWN
+    rewrite(plan, client.context)
+    for name in ("org.apache.spark.ml.linalg.Vectors", "a.B"):
+        cast.type.udt.jvm_class = name
+        with pytest.raises(HeadwaterError) as refused:
+            rewrite(plan, client.context)
+        assert refused.value.code is DENIED
+
+
+def test_sparks_own_types_of_users_are_no_code_of_the_users() -> None:
+    kind = {"type": "udt", "class": _SPARKS_OWN, "sqlType": "integer"}
+    assert check_schema(json.dumps(kind))
+
+
+def test_schemas_hold_nothing_but_types() -> None:
     for text in ("a int default java_method('a')", "a int, b", "struct<a: f(1)>", "a int)", "`a"):
         if text != "a int, b":
             with pytest.raises(HeadwaterError):

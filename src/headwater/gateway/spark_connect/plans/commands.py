@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from headwater.errors import ErrorCode, error
 from headwater.gateway.spark_connect.plans import statements
+from headwater.gateway.spark_connect.plans.expression_text import expression_text
 from headwater.gateway.spark_connect.plans.functions import is_refused
 from headwater.gateway.spark_connect.plans.merges import merge_target
 from headwater.gateway.spark_connect.plans.model import (
@@ -25,7 +26,6 @@ from headwater.gateway.spark_connect.plans.options import (
     named_format,
 )
 from headwater.gateway.spark_connect.plans.parts import relation_plan, stage_relations
-from headwater.gateway.spark_connect.plans.sql_text import check_tree, emit, parse_expression
 from headwater.gateway.spark_connect.plans.views import add_view
 from headwater.gateway.spark_connect.plans.walk import check_fields
 from headwater.gateway.spark_connect.protocol import messages
@@ -123,7 +123,7 @@ _SAVE_MODES = {
 def _write(command: Message, context: PlanContext) -> RewrittenPlan:
     check_fields(command, "WriteOperation")
     mode = _SAVE_MODES.get(command.mode)
-    if mode is None or command.with_schema_evolution:
+    if mode is None:
         raise error(ErrorCode.NOT_SUPPORTED, "this mode of writing is not supported")
     options = dict(command.options)
     source = _source(command.input, context)
@@ -136,29 +136,39 @@ def _write(command: Message, context: PlanContext) -> RewrittenPlan:
         inserting = command.table.save_method == insert
         if inserting and mode is WriteMode.ERROR_IF_EXISTS:
             mode = WriteMode.APPEND
+        table = table_name(split_identifier(command.table.table_name))
         target = WriteTarget(
             mode=_dynamic(mode, options, context) if inserting else mode,
-            table=table_name(split_identifier(command.table.table_name)),
+            table=table,
             by_name=not inserting,
             must_exist=inserting,
-            partitioning=partitions,
+            partitioning=partitions + _buckets(command),
             properties=table_properties(options),
+            widened=table if _widens(options, command.with_schema_evolution) else None,
         )
         return _writing(target, source)
+    if command.HasField("bucket_by"):
+        raise error(ErrorCode.NOT_SUPPORTED, "bucketBy is for tables", hint="saveAsTable(name)")
     path = command.path or next((v for k, v in options.items() if k.lower() == "path"), "")
     if command.source.lower() == "noop":
         return replace(source, action=Action.RUN)
     if command.sort_column_names:
-        raise error(ErrorCode.NOT_SUPPORTED, "sortBy is for tables with buckets")
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "sortBy is not supported",
+            hint="ALTER TABLE … WRITE ORDERED BY, or orderBy before the write",
+        )
     if not path:
         raise error(ErrorCode.INVALID_ARGUMENT, "'path' is not specified.")
     if command.source.lower() == "iceberg" and "/" not in path:
+        table = table_name(split_identifier(path))
         target = WriteTarget(
             mode=mode,
-            table=table_name(split_identifier(path)),
+            table=table,
             by_name=True,
             partitioning=partitions,
             properties=table_properties({k: v for k, v in options.items() if k.lower() != "path"}),
+            widened=table if _widens(options, command.with_schema_evolution) else None,
         )
         return _writing(target, source)
     kind = file_format(named_format(command.source, context.settings))
@@ -241,15 +251,34 @@ def table_properties(options: Mapping[str, str]) -> dict[str, str]:
             raise error(
                 ErrorCode.PERMISSION_DENIED, "a table of the catalog lies where the catalog puts it"
             )
-        if lowered in ("mergeschema", "merge-schema") and value.lower() == "true":
-            raise error(
-                ErrorCode.NOT_SUPPORTED,
-                "mergeSchema is not supported",
-                hint="ALTER TABLE … ADD COLUMN first",
-            )
         if lowered not in _WRITER_OPTIONS:
             found[key] = value
     return found
+
+
+def _widens(options: Mapping[str, str], evolves: bool) -> bool:
+    """True for a write whose new columns the table is to get."""
+    return evolves or any(
+        key.lower() in ("mergeschema", "merge-schema") and value.lower() == "true"
+        for key, value in options.items()
+    )
+
+
+def _buckets(command: Message) -> tuple[PartitionField, ...]:
+    """The partition that `bucketBy` means, as Spark has it for Iceberg tables."""
+    if not command.HasField("bucket_by"):
+        return ()
+    check_fields(command.bucket_by, "WriteOperation.BucketBy")
+    columns, number = command.bucket_by.bucket_column_names, command.bucket_by.num_buckets
+    if len(columns) != 1 or command.sort_column_names:
+        raise error(
+            ErrorCode.NOT_SUPPORTED,
+            "Iceberg tables have buckets of one column, without sortBy",
+            hint="ALTER TABLE … WRITE ORDERED BY sorts the files of a table",
+        )
+    if number < 1:
+        raise error(ErrorCode.INVALID_ARGUMENT, f"bucketBy needs 1 bucket or more, not {number}")
+    return (PartitionField(".".join(split_identifier(columns[0])), f"bucket[{number}]"),)
 
 
 _V2_MODES = {
@@ -265,41 +294,26 @@ _V2_MODES = {
 def _write_v2(command: Message, context: PlanContext) -> RewrittenPlan:
     check_fields(command, "WriteOperationV2")
     mode = _V2_MODES.get(command.mode)
-    if mode is None or command.with_schema_evolution:
+    if mode is None:
         raise error(ErrorCode.NOT_SUPPORTED, "this mode of writing is not supported")
     check_provider(command.provider)
     condition = None
     if mode is WriteMode.OVERWRITE_WHERE:
-        condition = _condition(command.overwrite_condition)
+        condition = expression_text(command.overwrite_condition)
     properties = dict(command.table_properties) | table_properties(dict(command.options))
     table_properties(properties)
+    table = table_name(split_identifier(command.table_name))
     target = WriteTarget(
         mode=mode,
-        table=table_name(split_identifier(command.table_name)),
+        table=table,
         by_name=True,
         must_exist=mode not in (WriteMode.CREATE, WriteMode.CREATE_OR_REPLACE),
         condition=condition,
         partitioning=tuple(partition_field(each) for each in command.partitioning_columns),
         properties=properties,
+        widened=table if _widens(command.options, command.with_schema_evolution) else None,
     )
     return _writing(target, _source(command.input, context))
-
-
-def _condition(expression: Message) -> str:
-    """The condition of `overwrite`: SQL text, or true."""
-    match expression.WhichOneof("expr_type"):
-        case "expression_string":
-            tree = parse_expression(expression.expression_string.expression)
-            check_tree(tree, frozenset(), lambda _name: None)
-            return emit(tree)
-        case "literal":
-            if expression.literal.WhichOneof("literal_type") == "boolean":
-                return "TRUE" if expression.literal.boolean else "FALSE"
-    raise error(
-        ErrorCode.NOT_SUPPORTED,
-        "overwrite needs its condition as SQL",
-        hint="overwrite(F.expr(\"day = DATE '2026-01-31'\")), or lit(True)",
-    )
 
 
 _TRANSFORMS = {"years": "year", "months": "month", "days": "day", "hours": "hour"}

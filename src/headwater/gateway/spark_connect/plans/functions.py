@@ -68,11 +68,11 @@ FUNCTIONS = words(
     theta_difference theta_intersection theta_intersection_agg theta_sketch_agg
     theta_sketch_estimate theta_union theta_union_agg time time_bucket time_diff time_from_micros
     time_from_millis time_from_seconds time_to_micros time_to_millis time_to_seconds time_trunc
-    timestamp timestamp_add timestamp_diff timestamp_micros timestamp_millis timestamp_seconds
-    timestampadd timestampdiff tinyint to_avro to_binary to_char to_csv to_date to_json to_number
-    to_time to_timestamp to_timestamp_ltz to_timestamp_ntz to_unix_timestamp to_utc_timestamp
-    to_varchar to_variant_object to_xml transform transform_keys transform_values translate trim
-    trunc try_add try_aes_decrypt try_avg try_divide try_element_at try_make_interval
+    timediff timestamp timestamp_add timestamp_diff timestamp_micros timestamp_millis
+    timestamp_seconds timestampadd timestampdiff tinyint to_avro to_binary to_char to_csv to_date
+    to_json to_number to_time to_timestamp to_timestamp_ltz to_timestamp_ntz to_unix_timestamp
+    to_utc_timestamp to_varchar to_variant_object to_xml transform transform_keys transform_values
+    translate trim trunc try_add try_aes_decrypt try_avg try_divide try_element_at try_make_interval
     try_make_timestamp try_make_timestamp_ltz try_make_timestamp_ntz try_mod try_multiply
     try_parse_json try_parse_url try_subtract try_sum try_to_binary try_to_date try_to_number
     try_to_time try_to_timestamp try_url_decode try_validate_utf8 try_variant_get
@@ -83,11 +83,11 @@ FUNCTIONS = words(
     tuple_sketch_estimate_double tuple_sketch_estimate_integer tuple_sketch_summary_double
     tuple_sketch_summary_integer tuple_sketch_theta_double tuple_sketch_theta_integer
     tuple_union_agg_double tuple_union_agg_integer tuple_union_double tuple_union_integer
-    tuple_union_theta_double tuple_union_theta_integer typeof ucase unbase64 unhex uniform
-    unix_date unix_micros unix_millis unix_seconds unix_timestamp unwrap_udt upper url_decode
-    url_encode uuid validate_utf8 var_pop var_samp variance variant_get weekday weekofyear
-    width_bucket window window_time xpath xpath_boolean xpath_double xpath_float xpath_int
-    xpath_long xpath_number xpath_short xpath_string xxhash64 year years zeroifnull zip_with
+    tuple_union_theta_double tuple_union_theta_integer typeof ucase unbase64 unhex uniform unix_date
+    unix_micros unix_millis unix_seconds unix_timestamp unwrap_udt upper url_decode url_encode uuid
+    validate_utf8 var_pop var_samp variance variant_get weekday weekofyear width_bucket window
+    window_time xpath xpath_boolean xpath_double xpath_float xpath_int xpath_long xpath_number
+    xpath_short xpath_string xxhash64 year years zeroifnull zip_with
     """
 )
 """Names of functions and operators, lower case."""

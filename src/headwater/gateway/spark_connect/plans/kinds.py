@@ -59,7 +59,6 @@ REFUSED: dict[str, dict[str, str]] = {
         "analyze_table": "ANALYZE TABLE",
     },
     "WriteOperation": {
-        "bucket_by": "buckets by bucketBy",
         "clustering_columns": "CLUSTER BY columns of a table",
     },
     "WriteOperationV2": {
@@ -67,9 +66,6 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "Origin": {
         "jvm_origin": "origins in a JVM",
-    },
-    "DataType.UDT": {
-        "jvm_class": "user code for the JVM",
     },
 }
 """Fields that are known and refused, by message, and what they stand for."""
@@ -127,7 +123,7 @@ _ALLOWED = """
     DataType.StructField: name data_type nullable metadata
     DataType.Map: key_type value_type value_contains_null type_variation_reference
     DataType.Variant: type_variation_reference
-    DataType.UDT: type python_class serialized_python_class sql_type
+    DataType.UDT: type jvm_class python_class serialized_python_class sql_type
     DataType.Geometry: srid type_variation_reference
     DataType.Geography: srid type_variation_reference
     DataType.Unparsed: data_type_string
@@ -275,7 +271,8 @@ _ALLOWED = """
       sql_command get_resources_command register_table_function checkpoint_command
       remove_cached_remote_relation_command merge_into_table_command
     WriteOperation: input source path table mode sort_column_names partitioning_columns options
-      with_schema_evolution
+      with_schema_evolution bucket_by
+    WriteOperation.BucketBy: bucket_column_names num_buckets
     WriteOperation.SaveTable: table_name save_method
     CreateDataFrameViewCommand: input name is_global replace
     WriteOperationV2: input table_name provider partitioning_columns options table_properties mode

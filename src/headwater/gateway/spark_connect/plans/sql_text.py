@@ -25,6 +25,12 @@ from headwater.gateway.spark_connect.plans.functions import (
     refused_function,
     words,
 )
+from headwater.gateway.spark_connect.plans.table_arguments import (
+    TableArgument,
+    TableArgumentParser,
+    check_table_argument,
+    table_argument_sql,
+)
 from headwater.model.statement import Dialect
 from headwater.sql.tokens import tokenize
 from headwater.sql.trees import guarded
@@ -42,7 +48,7 @@ _SYNTAX = words(
 class SparkText(Spark):
     """Spark's dialect, in which a function keeps its name and its arguments."""
 
-    class Parser(Spark.Parser):  # type: ignore[misc, valid-type]
+    class Parser(TableArgumentParser):
         """Knows those functions alone whose arguments are no mere list."""
 
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
@@ -52,9 +58,23 @@ class SparkText(Spark):
             name: parse for name, parse in Spark.Parser.FUNCTION_PARSERS.items() if name in _SYNTAX
         }
 
+        def _parse_value(self, values: bool = True) -> exp.Tuple | None:
+            # In `VALUES 1, 2 AS t(a)` the name is the table's, not the last value's.
+            if self._curr.token_type is not TokenType.L_PAREN:
+                value = self._parse_assignment()
+                return None if value is None else exp.Tuple(expressions=[value])
+            found: exp.Tuple | None = super()._parse_value(values)
+            return found
+
     class Generator(Spark.Generator):  # type: ignore[misc, valid-type]
         """Writes Spark's own functions as Spark names the columns that they make."""
 
+        # Spark has WITH inside queries; Hive has not, and moved up, its names would hide others.
+        EXPRESSIONS_WITHOUT_NESTED_CTES: ClassVar[set[Any]] = set()
+        TRANSFORMS: ClassVar[dict[Any, Any]] = {
+            **Spark.Generator.TRANSFORMS,
+            TableArgument: table_argument_sql,
+        }
         # Hive has no TIME, so sqlglot writes TIMESTAMP for it.
         TYPE_MAPPING: ClassVar[dict[Any, str]] = {
             **Spark.Generator.TYPE_MAPPING,
@@ -66,6 +86,14 @@ class SparkText(Spark):
             if expression.is_type(exp.DataType.Type.TIME) and expression.expressions:
                 return f"TIME({self.expressions(expression, flat=True)})"
             return str(super().datatype_sql(expression))
+
+        def cast_sql(self, expression: exp.Cast, safe_prefix: str | None = None) -> str:
+            """A cast; `DATE '2026-01-01'` stays what it is, for a column is named after it."""
+            # sqlglot takes Spark's CAST for a TRY_CAST, so these come from no CAST.
+            written = type(expression) is exp.Cast and expression.this.is_string
+            if written and expression.to.this is exp.DataType.Type.DATE:
+                return f"DATE {self.sql(expression.this)}"
+            return str(super().cast_sql(expression, safe_prefix))
 
         def normalize_func(self, name: str) -> str:
             """The name of a function, in small letters unless it is a user's."""
@@ -83,8 +111,8 @@ _TREE = words(
     LikeAll LikeAny Limit Literal Localtimestamp Mod Mul NEQ NamedWindow Neg Not Null NullSafeEQ
     NullSafeNEQ Offset Or Order Ordered Overlay Paren Pivot PivotAlias Placeholder PropertyEQ
     Qualify RawString RegexpLike RespectNulls Rollup Schema Select SessionUser Sort Slice Star
-    StrPosition Struct Sub Subquery Substring TableAlias TableSample Table Transform Trim Tuple
-    TryCast Union Unpivot UnpivotColumns Values Var Version Where Window WindowSpec With
+    StrPosition Struct Sub Subquery Substring TableAlias TableArgument TableSample Table Transform
+    Trim Tuple TryCast Union Unpivot UnpivotColumns Values Var Version Where Window WindowSpec With
     WithinGroup
     """
 )
@@ -219,6 +247,8 @@ def check_tree(tree: exp.Expr, functions: frozenset[str], used: Callable[[str], 
             _check_column(node)
         elif isinstance(node, exp.Lateral):
             _check_lateral(node)
+        elif isinstance(node, TableArgument):
+            check_table_argument(node)
 
 
 def _check_function(
@@ -257,7 +287,8 @@ def _is_hint(node: exp.Expr) -> bool:
 
 
 _UNITS = words(
-    "dateadd date_add datediff date_diff timestampadd timestampdiff timestamp_add timestamp_diff"
+    "dateadd date_add datediff date_diff timediff timestampadd timestampdiff timestamp_add"
+    " timestamp_diff"
 )
 
 

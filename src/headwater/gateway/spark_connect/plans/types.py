@@ -24,6 +24,16 @@ _TOKEN = re.compile(
 _LONGEST = 1_000_000
 _DEEPEST = 100
 _JSON_KINDS = words("struct array map udt")
+_JVM_CLASSES = frozenset(
+    {
+        "org.apache.spark.ml.linalg.VectorUDT",
+        "org.apache.spark.ml.linalg.MatrixUDT",
+        "org.apache.spark.mllib.linalg.VectorUDT",
+        "org.apache.spark.mllib.linalg.MatrixUDT",
+        "org.apache.spark.sql.test.ExamplePointUDT",
+    }
+)
+"""Spark's own types of users; it loads and makes whatever class a type names."""
 
 
 def check_schema(text: str) -> bool:
@@ -81,9 +91,7 @@ def _check_json(node: Any, depth: int) -> bool:
     match node["type"]:
         case "udt":
             if node.get("class"):
-                raise error(
-                    ErrorCode.PERMISSION_DENIED, "a type cannot name a class of the JVM here"
-                )
+                check_jvm_class(node["class"])
             _check_json(node.get("sqlType", "string"), depth + 1)
             return True
         case "struct":
@@ -98,6 +106,12 @@ def _check_json(node: Any, depth: int) -> bool:
             return _check_json(node.get("elementType"), depth + 1)
     key = _check_json(node.get("keyType"), depth + 1)
     return _check_json(node.get("valueType"), depth + 1) or key
+
+
+def check_jvm_class(name: object) -> None:
+    """Raises PERMISSION_DENIED for a type of the JVM that is none of Spark's own."""
+    if not isinstance(name, str) or name not in _JVM_CLASSES:
+        raise error(ErrorCode.PERMISSION_DENIED, "a type cannot name a class of the JVM here")
 
 
 def check_metadata(text: str) -> None:

@@ -43,7 +43,11 @@ from headwater.gateway.spark_connect.plans.sql_text import (
     with_constants,
 )
 from headwater.gateway.spark_connect.plans.summaries import in_order
-from headwater.gateway.spark_connect.plans.types import check_metadata, check_schema
+from headwater.gateway.spark_connect.plans.types import (
+    check_jvm_class,
+    check_metadata,
+    check_schema,
+)
 from headwater.gateway.spark_connect.protocol import messages
 from headwater.model.identifiers import CATALOG_NAME, SnapshotRef
 from headwater.query.names import names_files
@@ -502,6 +506,8 @@ def _code(walk: Walk, _found: Message, _names: Names) -> None:
 
 
 def _type_of_user(walk: Walk, found: Message, _names: Names) -> None:
+    if found.jvm_class:
+        check_jvm_class(found.jvm_class)
     walk.python |= bool(found.serialized_python_class)
 
 
