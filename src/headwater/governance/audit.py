@@ -182,7 +182,10 @@ class AuditLog:
 
     def flush(self) -> None:
         """Writes what `write_later` was given; returns once it is committed."""
-        if self._later:
+        with self._turn:
+            # What somebody else was writing is committed now.
+            waits = bool(self._later)
+        if waits:
             self.write([])
 
     def close(self) -> None:

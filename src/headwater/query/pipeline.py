@@ -71,14 +71,12 @@ class Pipeline:
             )
         query.settle(failure)
         ticket.leave()
-        reads = work.writing is None and work.plan is not None
-        if reads:
-            # A reader need not wait for the books; what allowed the reading is in them already.
-            query.end()
+        # Before the client is told: who then asks the books waits for what was added to them.
         afterwards.add(lambda: self._account(work))
-        if not reads:
+        if work.writing is not None or work.plan is None:
+            # A reader need not wait for them; what allowed the reading is in them already.
             afterwards.flush()
-            query.end()
+        query.end()
 
     def _note_start(self, query: Query) -> None:
         self.parts.history.started(query, redacted(query.statement.text))

@@ -142,3 +142,18 @@ def test_later_events_survive_a_refused_batch_and_a_clean_end(
     counted.refuse = False
     lake.audit.close()
     assert AuditLog(lake.database).query(limit=1)[0].facts["id"] == "late"
+
+
+def test_who_asks_waits_for_events_that_are_being_written(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = _Counted(lake.database, monkeypatch)
+    counted.open.clear()
+    lake.audit.write_later([_event("late")])
+    while counted.transactions == 0:
+        time.sleep(0.005)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lake.audit.query, limit=1)
+        time.sleep(0.1)
+        counted.open.set()
+        assert asked.result(30)[0].facts["id"] == "late"

@@ -276,6 +276,10 @@ class Elsewhere:
         """
         on_sail = use.engine.engine == SAIL
         moves = on_sail and self._session.conf.engine == "auto"
+        if on_sail:
+            # A view is made once, be it for an analysis or for its rows.
+            for each in (*(view for _, view in views), message):
+                in_one_partition(each)
         if moves:
             messages, conf = [*(view for _, view in views), message], self._session.conf
             schemas = check_instants(messages, use.backend, self._pb)
@@ -401,9 +405,6 @@ class Elsewhere:
     def _run_staged(
         self, use: InUse, staged: plans.StagedPlan, operation: Operation
     ) -> Iterator[tuple[bytes, bool]]:
-        if use.engine.engine == SAIL:
-            for each in (*(view for _, view in staged.views), staged.plan):
-                in_one_partition(each)
         try:
             self._prepare(use, staged.plan, staged.views)
             stopping = _Stopping(operation)

@@ -62,8 +62,9 @@ def recorded(
         failure = exc
         raise
     finally:
-        query.end(failure)
+        query.settle(failure)
         history.afterwards.add(lambda: history.ended(query))
+        query.end()
 
 
 def metered(query: Query, engine: UserEngine) -> None:

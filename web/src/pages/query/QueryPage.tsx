@@ -301,6 +301,8 @@ export function QueryPage() {
           onMine={() => void save(conflict.version)}
           onTheirs={() => {
             change(savedPart(conflict));
+            // Into the editor at once: what was typed a moment ago is still on its way to the tab.
+            editor.current?.replace(conflict.sql);
             setConflict(null);
           }}
           onCopy={() => {
