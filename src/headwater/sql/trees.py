@@ -15,6 +15,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from headwater.errors import ErrorCode, HeadwaterError, Position, error
 from headwater.model.statement import Dialect
 from headwater.sql.hints import syntax_hint
+from headwater.sql.intervals import bracketed
 from headwater.sql.statements import Name
 from headwater.sql.tokens import grammar, position_at, tokenize, too_deep
 
@@ -64,6 +65,7 @@ def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -
     _number_parameters(tokens)
     if dialect is Dialect.TRINO:
         tokens = _size_decimals(tokens)
+    tokens = bracketed(tokens)
     parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
     try:
         trees = guarded(lambda: parser.parse(tokens, text))

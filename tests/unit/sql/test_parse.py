@@ -10,6 +10,7 @@ from headwater.model.statement import Dialect
 from headwater.sql import statements as s
 from headwater.sql.parse import parse
 from headwater.sql.tokens import tokenize
+from headwater.sql.trees import parse_tree
 
 T, S, D = Dialect.TRINO, Dialect.SPARK, Dialect.DUCKDB
 
@@ -149,3 +150,24 @@ def test_a_doubled_quote_is_a_quote_in_spark_4(text: str, strings: list[str]) ->
     kinds = (TokenType.STRING, TokenType.RAW_STRING)
     found = [each.text for each in tokenize(text, Dialect.SPARK) if each.token_type in kinds]
     assert found == strings
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("d - INTERVAL 1 DAY 2 HOURS", "d - (INTERVAL '1' DAY + INTERVAL '2' HOURS)"),
+        ("INTERVAL 1 DAY '2' HOUR * 3", "(INTERVAL '1' DAY + INTERVAL '2' HOUR) * 3"),
+        ("-INTERVAL -1 DAY 1 HOUR", "-(INTERVAL '-1' DAY + INTERVAL '1' HOUR)"),
+        ("INTERVAL 1 DAY - 2 HOURS", "(INTERVAL '1' DAY + INTERVAL '-2' HOURS)"),
+        ("INTERVAL '2' YEAR + '3-3'", "(INTERVAL '2' YEAR) + '3-3'"),
+        ("INTERVAL 1 DAY - 2", "INTERVAL '1' DAY - 2"),
+        ("d - INTERVAL 1 WEEK day", "d - INTERVAL '1' WEEK AS day"),
+        ("d - INTERVAL '1' YEAR TO MONTH", "d - INTERVAL '1' YEAR TO MONTH"),
+        ("t - INTERVAL (n + 1) DAY, interval", "t - INTERVAL (n + 1) DAY, interval"),
+    ],
+)
+@pytest.mark.parametrize("dialect", [Dialect.SPARK, Dialect.TRINO, Dialect.DUCKDB])
+def test_an_interval_of_several_parts_is_one_operand(
+    text: str, again: str, dialect: Dialect
+) -> None:
+    assert parse_tree(f"SELECT {text}", dialect).sql("spark") == f"SELECT {again}"
