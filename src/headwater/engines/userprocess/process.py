@@ -21,7 +21,7 @@ from headwater.engines.userprocess.launch import REHEARSAL, launch
 from headwater.errors import ErrorCode, error
 from headwater.runtimes.releases.installed import InstalledRelease
 from headwater.runtimes.sandbox import watch
-from headwater.runtimes.sandbox.cgroups import Leaf
+from headwater.runtimes.sandbox.cgroups import Leaf, lines_of
 from headwater.runtimes.sandbox.sandbox import Bind, Limits, Sandbox, SandboxLevel, command
 from headwater.runtimes.supervisor import ChildExit, Launched
 from headwater.settings import UserEngineSettings, child_environment
@@ -158,7 +158,7 @@ class UserProcess:
         cpu_seconds = self._cgroup.cpu_seconds()
         if cpu_seconds is None:
             return self._last
-        read = sum(_bytes_read(pid) for pid in self._cgroup.members())
+        read = sum(_bytes_read(pid) for pid in self._cgroup.members(everywhere=False))
         return Counters(cpu_seconds, max(read, self._last.bytes_read), self.peak_memory_bytes)
 
     def check(self) -> None:
@@ -340,10 +340,9 @@ def _free_port() -> int:
 
 def _bytes_read(pid: int) -> int:
     """Bytes that a process has read, cached or not; 0 when it has ended."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-            if line.startswith("rchar:"):
-                return int(line.split()[1])
+    for line in lines_of(f"/proc/{pid}/io"):
+        if line.startswith("rchar:"):
+            return int(line.split()[1])
     return 0
 
 

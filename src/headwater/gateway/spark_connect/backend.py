@@ -25,6 +25,8 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     # Each process has a path of its own; connections are not to be shared by their settings.
     ("grpc.use_local_subchannel_pool", 1),
+    # A stream is read by whoever asks for its next message, without a thread of gRPC's own.
+    ("SingleThreadedUnaryStream", 1),
 )
 _SHORT_SECONDS = 120.0
 _INTERRUPT_SECONDS = 2.0

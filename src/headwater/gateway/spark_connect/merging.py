@@ -19,6 +19,9 @@ from headwater.gateway.spark_connect.encode import batch_message
 _JOINED_BYTES = 4 * 2**20
 _LARGE = 2**20
 _WAITING = 64
+_AT_FIRST = 4
+"""Responses that are passed on as they come: a small result, mostly, for which a thread of its own
+would be the larger part of the time."""
 
 
 class _End:
@@ -35,13 +38,29 @@ def merged(
 
     `stop` ends the stream that they come from; it is called when nobody reads on.
     """
+    joiner = _Joiner(pb)
+    try:
+        for _ in range(_AT_FIRST):
+            found = next(responses, None)
+            if found is None:
+                return
+            yield from joiner.add(*found)
+            yield from joiner.flush()
+        yield from _joined(responses, stop, joiner)
+    finally:
+        _close(responses)
+
+
+def _joined(
+    responses: Iterator[tuple[bytes, bool]], stop: Callable[[], None], joiner: _Joiner
+) -> Iterator[tuple[bytes, bool]]:
+    """What a thread of its own has read ahead, joined."""
     waiting: queue.Queue[tuple[bytes, bool] | _End] = queue.Queue(_WAITING)
     stopped = threading.Event()
     reader = threading.Thread(
         target=_read, args=(responses, waiting, stopped), name="spark-read", daemon=True
     )
     reader.start()
-    joiner = _Joiner(pb)
     try:
         while True:
             found = waiting.get()
@@ -83,10 +102,14 @@ def _read(
     except BaseException as exc:
         failure = exc
     finally:
-        close = getattr(responses, "close", None)
-        if close is not None:
-            close()
+        _close(responses)
         waiting.put(_End(failure))
+
+
+def _close(responses: Iterator[tuple[bytes, bool]]) -> None:
+    close = getattr(responses, "close", None)
+    if close is not None:
+        close()
 
 
 def _drain(waiting: queue.Queue[Any]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _END_SECONDS = 2.0
+_READ_BYTES = 64 * 1024
 _V1 = ("cpuacct", "memory", "pids", "freezer")
 
 
@@ -31,7 +32,7 @@ def hierarchies(proc: Path = Path("/proc/self")) -> Hierarchies:
     """The groups of this process that it may make leaves in."""
     mounts: dict[str, Path] = {}
     v2_mount: Path | None = None
-    for line in _lines(proc / "mountinfo"):
+    for line in lines_of(proc / "mountinfo"):
         before, _, after = line.partition(" - ")
         place, kind = Path(before.split()[4]), after.split()[0]
         if kind == "cgroup2":
@@ -41,7 +42,7 @@ def hierarchies(proc: Path = Path("/proc/self")) -> Hierarchies:
                 mounts.setdefault(name, place)
     v2: Path | None = None
     v1: dict[str, Path] = {}
-    for line in _lines(proc / "cgroup"):
+    for line in lines_of(proc / "cgroup"):
         _, names, path = line.split(":", 2)
         if names == "" and v2_mount is not None:
             v2 = _writable(v2_mount, path)
@@ -139,10 +140,10 @@ class Leaf:
     def cpu_seconds(self) -> float | None:
         """CPU time of all that was ever inside; None when it is not counted."""
         if self._v2 is not None:
-            for line in _lines(self._v2 / "cpu.stat"):
+            for line in lines_of(self._v2 / "cpu.stat"):
                 if line.startswith("usage_usec "):
                     return int(line.split()[1]) / 1e6
-        if "cpuacct" in self._v1 and (lines := _lines(self._v1["cpuacct"] / "cpuacct.usage")):
+        if "cpuacct" in self._v1 and (lines := lines_of(self._v1["cpuacct"] / "cpuacct.usage")):
             return int(lines[0]) / 1e9
         return None
 
@@ -166,7 +167,7 @@ class Leaf:
         return any(
             line.startswith("oom_kill ") and int(line.split()[1]) > 0
             for place in places
-            for line in _lines(place)
+            for line in lines_of(place)
         )
 
     def out_of_tasks(self) -> bool:
@@ -175,14 +176,15 @@ class Leaf:
         return any(
             line.startswith("max ") and int(line.split()[1]) > 0
             for place in places
-            for line in _lines(place)
+            for line in lines_of(place)
         )
 
-    def members(self) -> set[int]:
-        """Process ids inside now."""
+    def members(self, *, everywhere: bool = True) -> set[int]:
+        """Process ids inside now: in any hierarchy, or in the one that counts CPU time."""
+        places = list(self._places())
         found: set[int] = set()
-        for place in self._places():
-            found |= {int(line) for line in _lines(place / "cgroup.procs") if line.strip()}
+        for place in places if everywhere else places[:1]:
+            found |= {int(line) for line in lines_of(place / "cgroup.procs") if line.strip()}
         return found
 
     def kill(self, seconds: float = 5.0) -> bool:
@@ -227,11 +229,11 @@ class Leaf:
                 _put(place / "pids.max", str(tasks))
 
     def _without_cache(self, place: Path, current: str, cache: str) -> int | None:
-        lines = _lines(place / current)
+        lines = lines_of(place / current)
         if not lines:
             return None
         held = int(lines[0])
-        for line in _lines(place / "memory.stat"):
+        for line in lines_of(place / "memory.stat"):
             if line.startswith(f"{cache} "):
                 held -= int(line.split()[1])
         return max(0, held)
@@ -254,8 +256,22 @@ def _put(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path | str) -> list[str]:
+    """The lines of a file of the kernel's; none when it cannot be read.
+
+    By few calls of the system: each gives Python's lock away, and a busy server takes its time to
+    give it back.
+    """
     try:
-        return path.read_text().splitlines()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    try:
+        parts = []
+        while part := os.read(descriptor, _READ_BYTES):
+            parts.append(part)
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode().splitlines()
