@@ -7,7 +7,7 @@ UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help up install dev studio api lock lock-releases check format test unit spec integration crash crash-jobs test-pyiceberg \
-	test-releases test-large-upload pyspark-tests bench bench-studio docs screenshots clean
+	test-releases test-large-upload pyspark-tests spark-sql-tests bench bench-studio docs screenshots clean
 
 help:  ## Lists the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ test-large-upload: $(VENV)/.dev  ## Sends 5 GiB to a server and watches its memo
 
 pyspark-tests: $(VENV)/.dev  ## Runs PySpark's own Connect tests against Headwater, Sail and Spark (an hour).
 	$(BIN)/python tools/pyspark_tests/run.py
+
+spark-sql-tests: $(VENV)/.dev  ## Runs Spark's own SQL tests, from SOURCES=…/sql-tests, against Headwater and Spark (an hour).
+	$(BIN)/python tools/spark_sql_tests/suite.py --sources $(SOURCES)
 
 crash: $(VENV)/.dev  ## Kills server and workers 200 times under writers (about 15 minutes).
 	HEADWATER_CRASH_KILLS=200 $(BIN)/python -m pytest tests/crash

@@ -14,6 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from headwater.errors import ErrorCode, HeadwaterError, Position, error
 from headwater.model.statement import Dialect
+from headwater.sql import spark_parser
 from headwater.sql.hints import syntax_hint
 from headwater.sql.intervals import bracketed
 from headwater.sql.statements import Name
@@ -66,7 +67,8 @@ def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -
     if dialect is Dialect.TRINO:
         tokens = _size_decimals(tokens)
     tokens = bracketed(tokens)
-    parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
+    make = spark_parser.parser if dialect is Dialect.SPARK else grammar(dialect).parser
+    parser = make(error_level=ErrorLevel.IMMEDIATE)
     try:
         trees = guarded(lambda: parser.parse(tokens, text))
     except ParseError as failure:

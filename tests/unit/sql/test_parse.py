@@ -171,3 +171,25 @@ def test_an_interval_of_several_parts_is_one_operand(
     text: str, again: str, dialect: Dialect
 ) -> None:
     assert parse_tree(f"SELECT {text}", dialect).sql("spark") == f"SELECT {again}"
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("1 & 2 >> 1", "1 & (SHIFTRIGHT(2, 1))"),
+        ("a | b & c ^ d", "a | ((b & c) ^ d)"),
+        ("a & b & c | d", "(a & b & c) | d"),
+        ("a << b + 1 || c", "SHIFTLEFT(a, b + 1 || c)"),
+        ("a >>> 2", "SHIFTRIGHTUNSIGNED(a, 2)"),
+        ("-128Y, -5Y", "CAST(-128 AS TINYINT), -CAST(5 AS TINYINT)"),
+        ("a FROM t LEFT SEMI JOIN u", "a FROM t LEFT SEMI JOIN u ON TRUE"),
+        ("a FROM t LEFT ANTI JOIN u USING (a)", "a FROM t LEFT ANTI JOIN u USING (a)"),
+    ],
+)
+def test_what_sqlglot_reads_otherwise_than_spark(text: str, again: str) -> None:
+    assert parse_tree(f"SELECT {text}", Dialect.SPARK).sql("spark") == f"SELECT {again}"
+
+
+def test_the_name_after_bare_values_is_the_tables() -> None:
+    tree = parse_tree("SELECT * FROM VALUES 1, 2 AS t(a)", Dialect.SPARK)
+    assert tree.sql("spark") == "SELECT * FROM VALUES (1), (2) AS t(a)"

@@ -12,6 +12,12 @@ from typing import Any
 
 from headwater.gateway.spark_connect.plans.functions import words
 from headwater.gateway.spark_connect.plans.kinds import PACKAGE
+from headwater.gateway.spark_connect.wording import in_order, looked_through
+
+_FORMATTING = words("date_format to_char to_varchar from_unixtime")
+_LETTER = r"[-GyMLdQqEFahkKHmsSnNVzOXxZ:/., \[\]]"
+_ZONED = rf"{_LETTER}{{0,60}}[zO]{_LETTER}{{0,60}}"
+"""A format of dates with a zone's name, or with its distance as `GMT-8`."""
 
 _TEXT = re.compile(
     r"\b(?:try_parse_url|variant_explode|elt|collate|percentile_approx|approx_percentile|bround"
@@ -19,17 +25,18 @@ _TEXT = re.compile(
     r"|to_variant_object|(?:intersect|except|minus)\s+all)\b"
     r"|\blateral\s+(?!view\b)\w+\s*\(|\blateral\s*\(|\bvariant\s*[>)]|::\s*variant\b"
     r"|\b(?:csv|json)`?\s*\.\s*`[^`]*/"
-    r"|\b(?:grouping\s+sets|rollup|cube)\s*\((?:[^'\"]*[(,\s])?\d+\s*[,)]"
-    r"|\b(?:grouping\s+sets|rollup|cube)\b.*\bhaving\b"
+    r"|\b(?:grouping\s+sets|rollup|cube)\s*\((?:[^'\"]{0,300}[(,\s])?\d+\s*[,)]"
     r"|\bas\s+(?:binary|interval)\b|\bcast\s*\(\s*[-+]?\s*interval\b|::\s*(?:binary|interval)\b"
-    r"|\binterval\b[^(),;]*::|\b(?:histogram_numeric|make_dt_interval|from_json|json_array_length)\b"
+    r"|\binterval\b[^(),;]{0,300}::|\b(?:histogram_numeric|make_dt_interval|from_json|json_array_length)\b"
     r"|\b(?:try_)?to_timestamp\s*\(\s*[-+]?[\d.]+\w*\s*\)|\bconv\s*\("
-    r"|\bsplit\s*\([^()]*,\s*(?:''|\"\")\s*[,)]"
-    r"|\bin\s*\(\s*select\b[^()]*\b(?:count|sum|min|max|avg)\s*\([^()]*\)[^()]*\bwhere\b"
-    r"|\bin\s*\(\s*select\b[^()]*\bwhere\b[^()]*\bhaving\b"
-    r"|\bwith\b.*\b(?:rand|randn|random|uuid|shuffle|randstr|uniform)\s*\("
-    r"|\bdecimal\s*\(.*\b(?:union|except|minus|intersect)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"|\bsplit\s*\([^()]{0,300},\s*(?:''|\"\")\s*[,)]"
+    r"|\bin\s*\(\s*select\b[^()]{0,300}\b(?:count|sum|min|max|avg)\s*\([^()]{0,300}\)"
+    r"[^()]{0,300}\bwhere\b"
+    r"|\bin\s*\(\s*select\b[^()]{0,300}\bwhere\b[^()]{0,300}\bhaving\b"
+    r"|=>|\bnatural\s+(?:\w+\s+){0,2}join\b|\b(?:rollup|cube)\s*\([^()]{0,300}\("
+    r"|\bgrouping\s+sets\s*\((?:[^()]{0,100}\([^()]{0,100}\)){0,20}[^()]{0,100}\(?[^()]{0,100}[-+*/%|]"
+    r"|\bcount\s*\(\s*(?:\w+\s*\.\s*)?\*\s*,|\bcount\s*\([^()]{0,300},\s*(?:\w+\s*\.\s*)?\*\s*[,)]",
+    re.IGNORECASE,
 )
 """In SQL: multisets; LATERAL, whose table functions lose rows for empty arrays, and whose
 subqueries have other columns; collations, which Sail ignores; variants, whose decimals become
@@ -37,9 +44,23 @@ floating point there, and whose values are cast to NULL where they do not fit; `
 for a number that is too high; approximate percentiles, which Spark takes from the values; `bround`,
 which Sail takes for floating point; files of CSV and JSON; numbers of columns in grouping sets, and
 names in their HAVING; casts to BINARY, which takes numbers there, and of intervals, whose unit is
-lost; `to_timestamp` of seconds, taken for microseconds; random numbers under WITH, drawn anew for
-each use; the types of decimals that a set operation widens; `conv` beyond 63 bits; `split` at
-nothing; IN over an aggregate of no rows; JSON of other types than were asked for."""
+lost; arguments by their names, taken in the order they came; NATURAL JOIN, whose `a.*` lacks the
+common columns; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
+several columns by stars; names of zones in formats of dates; `to_timestamp` of seconds, taken for
+microseconds; random numbers under WITH, drawn anew for each use; the types of decimals that a set
+operation widens; `conv` beyond 63 bits; `split` at nothing; IN over an aggregate of no rows; JSON
+of other types than were asked for."""
+
+_IN_ORDER = tuple(
+    (re.compile(first, re.IGNORECASE), re.compile(then, re.IGNORECASE))
+    for first, then in (
+        (r"\b(?:grouping\s+sets|rollup|cube)\b", r"\bhaving\b"),
+        (r"\bwith\b", r"\b(?:rand|randn|random|uuid|shuffle|randstr|uniform)\s*\("),
+        (r"\bdecimal\s*\(", r"\b(?:union|except|minus|intersect)\b"),
+        (rf"\b(?:{'|'.join(_FORMATTING)})\b", rf",\s*'(?-i:{_ZONED})'"),
+    )
+)
+"""Likewise, where one comes after the other, at any distance."""
 
 _FUNCTIONS = words(
     """
@@ -131,7 +152,10 @@ def _set_operation(found: Any) -> bool:
 
 
 def _text(text: str) -> bool:
-    return _TEXT.search(text) is not None
+    plain = looked_through(text)
+    if plain is None or _TEXT.search(plain) is not None:
+        return True
+    return any(in_order(plain, first, then) for first, then in _IN_ORDER)
 
 
 def _type(text: str) -> bool:
@@ -177,6 +201,10 @@ def _python(found: Any) -> bool:
 
 def _function(found: Any) -> bool:
     name = found.function_name.lower()
+    if any(each.HasField("named_argument_expression") for each in found.arguments):
+        return True
+    if name in _FORMATTING and len(found.arguments) > 1:
+        return re.fullmatch(_ZONED, found.arguments[1].literal.string) is not None
     return name in _FUNCTIONS or (name == "split" and _is_empty(found.arguments))
 
 

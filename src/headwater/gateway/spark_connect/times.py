@@ -18,6 +18,7 @@ from headwater.gateway.spark_connect.failures import SparkFailure, of_spark_alon
 from headwater.gateway.spark_connect.plans.functions import words
 from headwater.gateway.spark_connect.plans.inside import inside_of
 from headwater.gateway.spark_connect.plans.kinds import PACKAGE
+from headwater.gateway.spark_connect.wording import in_order, looked_through
 
 _UTC = frozenset(
     {"utc", "etc/utc", "gmt", "etc/gmt", "uct", "etc/uct", "zulu", "etc/zulu", "z", "+00:00"}
@@ -41,19 +42,22 @@ _TO_JSON = re.compile(r"\bto_json\b", re.IGNORECASE)
 """Writes six digits of a second there, where Spark writes three: in every zone."""
 
 
-_HOURS = re.compile(
-    r"\binterval\b.*\b(?:hour|minute|second|millisecond|microsecond)s?\b", re.IGNORECASE | re.DOTALL
-)
-"""An interval of less than a day."""
+_INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
+_HOURS = re.compile(r"\b(?:hour|minute|second|millisecond|microsecond)s?\b", re.IGNORECASE)
+"""After INTERVAL: an interval of less than a day."""
 
 _DATE = (
     r"(?:\bdate\s*'[^']*'|\bcurrent_date\b(?:\s*\(\s*\))?|\b(?:to_date|date)\s*\([^()]*\)"
     r"|\bcast\s*\([^()]*\bas\s+date\s*\))"
 )
 _DATES_APART = re.compile(rf"-\s*{_DATE}|{_DATE}\s*-\s*(?=[a-z(`])(?!interval\b)", re.IGNORECASE)
-_MINUS = re.compile(r"(?:\w+\.)*`?(\w+)`?\s*-\s*(?:`?\w+`?\.)*`?(\w+)`?")
-_TO_TIMESTAMP = re.compile(r"\bto_timestamp\s*\(\s*(?:`?\w+`?\.)*`?(\w+)`?\s*\)", re.IGNORECASE)
-_COLUMN = re.compile(r'(?:`?(\w+)`?\s*[\s:]\s*|"name":"([^"]+)"[^{}]*?"type":")(\w+)')
+_NAME = r"\w{1,255}"
+_PARTS = rf"(?:`?{_NAME}`?\.){{0,4}}"
+_MINUS = re.compile(rf"(?<!\w)({_NAME})`? ?- ?{_PARTS}`?({_NAME})")
+_TO_TIMESTAMP = re.compile(rf"\bto_timestamp ?\( ?{_PARTS}`?({_NAME})`? ?\)", re.IGNORECASE)
+_COLUMN = re.compile(
+    rf'(?:(?<!\w)({_NAME})`? ?[ :] ?|"name":"([^"]{{1,255}})"[^{{}}]{{0,80}}?"type":")(\w{{1,50}})'
+)
 """A column in a schema as DDL or as JSON: its name in one of two groups, and its type."""
 
 _NUMBERS = words("tinyint smallint int bigint float double decimal byte short integer long numeric")
@@ -76,21 +80,24 @@ class _Seen:
 
     def sql(self, text: str) -> None:
         """Notes what a query or an expression tells."""
-        self.text(text)
-        lowered = text.lower()
-        self.hours = self.hours or _HOURS.search(text) is not None
-        self.dates_apart = self.dates_apart or _DATES_APART.search(text) is not None
+        plain = looked_through(text)
+        if plain is None:
+            raise _spark("a text of this length")
+        self.text(plain)
+        lowered = plain.lower()
+        self.hours = self.hours or in_order(plain, _INTERVAL, _HOURS)
+        self.dates_apart = self.dates_apart or _DATES_APART.search(plain) is not None
         self.apart.update(_MINUS.findall(lowered))
         self.taken.update(_TO_TIMESTAMP.findall(lowered))
 
     def schema(self, text: str) -> None:
         """Notes the columns of a schema."""
         self.text(text)
-        for plain, quoted, kind in _COLUMN.findall(text.lower()):
+        for bare, quoted, kind in _COLUMN.findall(" ".join(text.lower().split())):
             if kind == "date":
-                self.dates.add(plain or quoted)
+                self.dates.add(bare or quoted)
             elif kind in _NUMBERS:
-                self.numbers.add(plain or quoted)
+                self.numbers.add(bare or quoted)
 
     def call(self, found: Any) -> None:
         """Notes a function of a DataFrame with its arguments."""

@@ -32,6 +32,7 @@ from headwater.gateway.spark_connect.plans.table_arguments import (
     table_argument_sql,
 )
 from headwater.model.statement import Dialect
+from headwater.sql.intervals import bracketed
 from headwater.sql.tokens import tokenize
 from headwater.sql.trees import guarded
 
@@ -57,14 +58,6 @@ class SparkText(Spark):
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             name: parse for name, parse in Spark.Parser.FUNCTION_PARSERS.items() if name in _SYNTAX
         }
-
-        def _parse_value(self, values: bool = True) -> exp.Tuple | None:
-            # In `VALUES 1, 2 AS t(a)` the name is the table's, not the last value's.
-            if self._curr.token_type is not TokenType.L_PAREN:
-                value = self._parse_assignment()
-                return None if value is None else exp.Tuple(expressions=[value])
-            found: exp.Tuple | None = super()._parse_value(values)
-            return found
 
     class Generator(Spark.Generator):  # type: ignore[misc, valid-type]
         """Writes Spark's own functions as Spark names the columns that they make."""
@@ -155,6 +148,7 @@ def _parse(text: str) -> exp.Expr:
             ErrorCode.SYNTAX_ERROR, "more than one statement", hint="send statements one by one"
         )
     parser = SparkText().parser(error_level=ErrorLevel.IMMEDIATE)
+    tokens = bracketed(tokens)
     try:
         trees = guarded(lambda: parser.parse(tokens, text))
     except ParseError as failure:

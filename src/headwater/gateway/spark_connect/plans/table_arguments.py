@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sqlglot import exp
-from sqlglot.dialects.spark import Spark
 from sqlglot.tokenizer_core import TokenType
 
 from headwater.errors import ErrorCode, error
+from headwater.sql.spark_parser import SparkGrammar
 
 
 class TableArgument(exp.Expression):
@@ -28,7 +28,7 @@ class TableArgument(exp.Expression):
     }
 
 
-class TableArgumentParser(Spark.Parser):  # type: ignore[misc, valid-type]
+class TableArgumentParser(SparkGrammar):
     """Reads table arguments where a function's arguments stand."""
 
     def _parse_lambda(self, alias: bool = False) -> exp.Expr | None:
