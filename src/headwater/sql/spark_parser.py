@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
@@ -19,9 +20,23 @@ _OPERATORS = (
 
 _LEAST = frozenset({"128", "32768", "9223372036854775808"})
 
+_CASTS = ("boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string")
+"""Types whose names are functions, too: `bigint('5')` is a cast."""
+
+
+def _cast(kind: str, arguments: list[exp.Expr]) -> exp.Expr:
+    if len(arguments) != 1:
+        return exp.Anonymous(this=kind, expressions=arguments)
+    return exp.TryCast(this=arguments[0], to=exp.DataType.build(kind, dialect="spark"))
+
 
 class SparkGrammar(Spark.Parser):  # type: ignore[misc, valid-type]
     """Spark's dialect by Spark's precedence of operators (its grammar: `valueExpression`)."""
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {
+        **Spark.Parser.FUNCTIONS,
+        **{name.upper(): partial(_cast, name) for name in _CASTS},
+    }
 
     def _parse_bitwise(self) -> exp.Expr | None:
         # To sqlglot these are all of one rank.

@@ -34,6 +34,21 @@ SQL: dict[str, tuple[str, list[Any]]] = {
     "x / l": ("(x / l):decimal(31,23)", [D("1.46428571428571428571429"), None]),
     "sum(x) * 100 / sum(y)": ("((sum(x) * 100) / sum(y)):decimal(38,13)", [D("911.1111111111111")]),
     "round(sum(x) / count(*), 2)": ("round((sum(x) / count(1)), 2):decimal(21,2)", [D("5.13")]),
+    "CAST(d - 1.495D AS decimal(10,2)) + 0": (
+        "(CAST((d - CAST(1.495 AS DOUBLE)) AS DECIMAL(10,2)) + 0):decimal(11,2)",
+        [D("1.01"), None],
+    ),
+    "CAST(d + 3245871.5D AS decimal(38,18)) AS wide": (
+        "wide:decimal(38,18)",
+        [D("3245874.000000000000000000"), None],
+    ),
+    "x = '10.254' AS same": ("same:boolean", [False, None]),
+    "ts - INTERVAL 1 DAY 2 HOURS AS before": (
+        "before:timestamp",
+        [datetime.datetime(2019, 12, 30, 22), None],
+    ),
+    "a | l & 6 AS bits": ("bits:bigint", [7, None]),
+    "a = 5 OR a NOT IN (SELECT 2) AS other": ("other:boolean", [True, None]),
     "x * 2": ("(x * 2):decimal(12,2)", [D("20.50"), None]),
     "f + a": ("(f + a):double", [2.5, None]),
     "coalesce(x, d)": ("coalesce(x, d):double", [10.25, None]),
@@ -91,6 +106,17 @@ def test_frames(frame):
         answer(frame.select(F.upper(F.col("a").cast("string")))) == SQL["upper(cast(a AS string))"]
     )
     assert answer(frame.select(F.isnan("d"))) == SQL["isnan(d)"]
+    cents = frame.select((F.col("d") - 1.495).cast("decimal(10,2)"))
+    assert answer(cents) == ("CAST((d - 1.495) AS DECIMAL(10,2)):decimal(10,2)", [D("1.01"), None])
+    assert answer(frame.select(F.col("d").cast("decimal(4,1)"))) == (
+        "d:decimal(4,1)",
+        [D("2.5"), None],
+    )
+    assert answer(frame.select(F.col("x") == "10.254")) == (
+        "(x = 10.254):boolean",
+        [False, None],
+    )
+    assert frame.filter(F.col("x") == "10.254").isEmpty()
     contains = frame.select(F.array_contains("arr", "z"))
     assert answer(contains) == SQL["array_contains(arr, 'z')"]
     assert frame.filter(F.col("x") / 3 > 3.4166665).count() == 1

@@ -33,6 +33,8 @@ _TEXT = re.compile(
     r"|\bin\s*\(\s*select\b[^()]{0,300}\b(?:count|sum|min|max|avg)\s*\([^()]{0,300}\)"
     r"[^()]{0,300}\bwhere\b"
     r"|\bin\s*\(\s*select\b[^()]{0,300}\bwhere\b[^()]{0,300}\bhaving\b"
+    r"|\bexists\s*\(\s*select\b[^()]{0,300}\b(?:count|sum|min|max|avg)\s*\("
+    r"|\bselect\s(?:(?!\b(?:from|where)\b)[^()]){0,300}\bin\s*\(\s*select\b"
     r"|=>|\bnatural\s+(?:\w+\s+){0,2}join\b|\b(?:rollup|cube)\s*\([^()]{0,300}\("
     r"|\bgrouping\s+sets\s*\((?:[^()]{0,100}\([^()]{0,100}\)){0,20}[^()]{0,100}\(?[^()]{0,100}[-+*/%|]"
     r"|\bcount\s*\(\s*(?:\w+\s*\.\s*)?\*\s*,|\bcount\s*\([^()]{0,300},\s*(?:\w+\s*\.\s*)?\*\s*[,)]",
@@ -45,7 +47,8 @@ for a number that is too high; approximate percentiles, which Spark takes from t
 which Sail takes for floating point; files of CSV and JSON; numbers of columns in grouping sets, and
 names in their HAVING; casts to BINARY, which takes numbers there, and of intervals, whose unit is
 lost; arguments by their names, taken in the order they came; NATURAL JOIN, whose `a.*` lacks the
-common columns; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
+common columns; EXISTS over an aggregate; IN with a query where NULL is a value of it, or NOT IN
+beside OR; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
 several columns by stars; names of zones in formats of dates; `to_timestamp` of seconds, taken for
 microseconds; random numbers under WITH, drawn anew for each use; the types of decimals that a set
 operation widens; `conv` beyond 63 bits; `split` at nothing; IN over an aggregate of no rows; JSON
@@ -55,6 +58,8 @@ _IN_ORDER = tuple(
     (re.compile(first, re.IGNORECASE), re.compile(then, re.IGNORECASE))
     for first, then in (
         (r"\b(?:grouping\s+sets|rollup|cube)\b", r"\bhaving\b"),
+        (r"\bor\b|\bcase\b|\bif\s*\(", r"\bnot\s+in\s*\(\s*(?:select|with|values|table|from)\b"),
+        (r"\bnot\s+in\s*\(\s*(?:select|with|values|table|from)\b", r"\bor\b"),
         (r"\bwith\b", r"\b(?:rand|randn|random|uuid|shuffle|randstr|uniform)\s*\("),
         (r"\bdecimal\s*\(", r"\b(?:union|except|minus|intersect)\b"),
         (rf"\b(?:{'|'.join(_FORMATTING)})\b", rf",\s*'(?-i:{_ZONED})'"),
@@ -151,6 +156,12 @@ def _set_operation(found: Any) -> bool:
     return kind[found.set_op_type].name in ("SET_OP_TYPE_INTERSECT", "SET_OP_TYPE_EXCEPT")
 
 
+def _is_in(found: Any) -> bool:
+    kind = found.DESCRIPTOR.enum_types_by_name["SubqueryType"].values_by_number
+    name: str = kind[found.subquery_type].name
+    return name == "SUBQUERY_TYPE_IN"
+
+
 def _text(text: str) -> bool:
     plain = looked_through(text)
     if plain is None or _TEXT.search(plain) is not None:
@@ -226,6 +237,8 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "PythonUDF": _python,
     "StatSummary": lambda found: not _SUMMARIES.issuperset(found.statistics),
     "SetOperation": _set_operation,
+    # Where it does not decide alone which rows stay, NULL is no value of it there.
+    "SubqueryExpression": _is_in,
     "SQL": lambda found: _text(found.query),
     "Expression.ExpressionString": lambda found: _text(found.expression),
     "Expression.UnresolvedFunction": _function,

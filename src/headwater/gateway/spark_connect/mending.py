@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from headwater.gateway.spark_connect.failures import SparkFailure
 from headwater.gateway.spark_connect.naming import spark_name
 from headwater.gateway.spark_connect.operands import (
     ASKED,
+    COMPARISONS,
     QUOTIENTS,
     SAME_AS_COALESCE,
+    TO_DECIMAL,
     DoubtError,
     Kind,
     Reach,
@@ -37,6 +39,7 @@ AT_ONCE = DATES | {"date_trunc", "array_contains", "isnan", "timestamp"}
 """What is said differently whatever its operands are."""
 
 _FRACTION = re.compile(r"\.\d|\dbd\b")
+_DECIMAL = re.compile(r"\s*(?:dec|decimal|numeric)\b", re.IGNORECASE)
 _INTEGERS = ("byte", "short", "integer", "long")
 _ELEMENT = "hw_element"
 
@@ -332,14 +335,24 @@ def _calls(column: Any, *, decides: bool) -> list[_Call]:
 
 
 def _function(expression: Any, kind: str) -> tuple[str, Any]:
+    name, arguments = "", cast(Sequence[Any], ())
+    if kind == "cast" and _is_decimal(expression.cast):
+        return TO_DECIMAL, [expression.cast.expr]
     if kind == "unresolved_function" and not (
         expression.unresolved_function.is_user_defined_function
     ):
         found = expression.unresolved_function
-        return found.function_name.lower(), found.arguments
-    if kind == "call_function":
-        return expression.call_function.function_name.lower(), expression.call_function.arguments
-    return "", ()
+        name, arguments = found.function_name.lower(), found.arguments
+    elif kind == "call_function":
+        found = expression.call_function
+        name, arguments = found.function_name.lower(), found.arguments
+    if name in COMPARISONS and not any(each.literal.HasField("string") for each in arguments):
+        return "", ()
+    return name, arguments
+
+
+def _is_decimal(found: Any) -> bool:
+    return found.type.HasField("decimal") or _DECIMAL.match(found.type_str) is not None
 
 
 def _nearest(expression: Any) -> Iterator[Any]:

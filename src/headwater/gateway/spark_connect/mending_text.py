@@ -14,6 +14,7 @@ from headwater.gateway.spark_connect.naming import spark_name
 from headwater.gateway.spark_connect.operands import (
     ASKED,
     SAME_AS_COALESCE,
+    TO_DECIMAL,
     DoubtError,
     Kind,
     Reach,
@@ -29,6 +30,10 @@ Relation = Callable[[str], Any]
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%",
+}  # fmt: skip
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "==", exp.NEQ: "!=", exp.LT: "<", exp.GT: ">", exp.LTE: "<=", exp.GTE: ">=",
+    exp.NullSafeEQ: "<=>",
 }  # fmt: skip
 _LEFT_OUT = (
     *("group", "having", "order", "limit", "offset", "distinct", "qualify", "where", "hint"),
@@ -57,6 +62,8 @@ class _Call:
                 return [side for side in sides if side is not None]
             case exp.Binary():
                 return [node.this, node.expression]
+            case exp.Cast():
+                return [node.this]
         given = node.expressions[:1] if self.function == "round" else node.expressions
         return [given[place] for place in places(self.function, len(given))]
 
@@ -275,6 +282,11 @@ def _function(node: exp.Expr) -> str:
         return "" if isinstance(node.parent, exp.Case) else "if"
     if isinstance(node, exp.Anonymous):
         return str(node.name).lower()
+    if isinstance(node, exp.Cast):
+        return TO_DECIMAL if node.to.is_type(exp.DataType.Type.DECIMAL) else ""
+    if type(node) in _COMPARISONS:
+        strings = any(side.unnest().is_string for side in (node.this, node.expression))
+        return _COMPARISONS[type(node)] if strings else ""
     return _OPERATORS.get(type(node), "")
 
 

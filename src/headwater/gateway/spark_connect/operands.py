@@ -21,10 +21,16 @@ CHOICES = frozenset(
     {"coalesce", "nvl", "ifnull", "greatest", "least", "nvl2", "if", "iff", "when", "nullif"}
 )
 ROUND = "round"
+TO_DECIMAL = "cast to decimal"
+"""No function's name: a cast, of floating point perhaps."""
+
+COMPARISONS = frozenset({"==", "=", "<", ">", "<=", ">=", "!=", "<>", "<=>"})
+"""Asked where one side is a string written out."""
+
 SAME_AS_COALESCE = frozenset({"nvl", "ifnull"})
 """To Sail these are of floating point, whatever they are given."""
 
-ASKED = QUOTIENTS | SUMS | CHOICES | {ROUND}
+ASKED = QUOTIENTS | SUMS | CHOICES | COMPARISONS | {ROUND, TO_DECIMAL}
 """Functions and operators whose operands' types matter."""
 
 
@@ -44,7 +50,7 @@ class Reach:
 
 def matters(function: str, literals: Sequence[int | None], reach: Reach) -> bool:
     """True when a result may depend on operands' types in a way of Sail's own."""
-    if function in QUOTIENTS or function == ROUND:
+    if function in QUOTIENTS or function in COMPARISONS or function in (ROUND, TO_DECIMAL):
         return reach.decimal
     constants = any(value is not None for value in literals)
     if function == "-" and reach.date and not constants:
@@ -110,6 +116,13 @@ def casts(function: str, kinds: Sequence[Kind], literals: Sequence[int | None]) 
         return [None], _rounded(kinds[0], literals[0])
     if function in QUOTIENTS:
         return _quotient(function, kinds, literals)
+    if function == TO_DECIMAL:
+        # Spark goes by the shortest digits that mean the number, and rounds 1.005 to 1.01.
+        return ["STRING" if kinds[0].name in ("float", "double") else None], None
+    if function in COMPARISONS:
+        # Sail rounds the string to the digits of the decimal beside it.
+        mixed = {kind.name for kind in kinds} == {"decimal", "string"}
+        return ["DOUBLE" if mixed else None for _ in kinds], None
     return _operands(function, kinds, literals), None
 
 

@@ -157,6 +157,9 @@ FOR_SPARK: dict[str, Work] = {
     "a count by stars": sql("select count(t.*, t.*) from ns.t"),
     "names of zones": sql("select date_format(ts, 'yyyy-MM-dd z') from ns.t"),
     "zones of a frame": column(lambda f: f.date_format("id", "HH:mm O")),
+    "an aggregate that exists": sql("select * from ns.t where exists (select count(*) from ns.u)"),
+    "not in beside or": sql("select * from ns.t where a = 1 or b not in (select b from ns.u)"),
+    "a value of in": sql("select a, a in (select b from ns.u) from ns.t"),
     "a table function": lambda s: (
         functions().udtf(Numbers, returnType="n int")(functions().lit(1)).collect()
     ),
@@ -194,6 +197,8 @@ FOR_SAIL: dict[str, Work] = {
     "written Parquet": lambda s: s.range(5).write.parquet("/x"),
     "text": lambda s: s.read.text("/x").collect(),
     "a function": column(lambda f: udf_of(types().LongType())("id")),
+    "not in": sql("select * from ns.t where a = 1 and b not in (select b from ns.u)"),
+    "exists": sql("select count(*) from ns.t where exists (select 1 from ns.u where b = 1)"),
     "a cube": sql("select a, b, sum(c) from ns.t group by cube (a, b) order by lower(b)"),
     "counts": sql("select count(*), count(a, b), count(1) from ns.t"),
     "dates as text": sql("select date_format(ts, 'yyyy-MM-ddZ'), 'zone' from ns.t"),
