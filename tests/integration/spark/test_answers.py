@@ -42,6 +42,8 @@ SQL: dict[str, tuple[str, list[Any]]] = {
         "wide:decimal(38,18)",
         [D("3245874.000000000000000000"), None],
     ),
+    "if(a > 1, a, 3000000000L) AS wider": ("wider:bigint", [3000000000] * 2),
+    "array_join(array(d, 2D), ' ') AS joined": ("joined:string", ["2.5 2.0", "2.0"]),
     "x = '10.254' AS same": ("same:boolean", [False, None]),
     "ts - INTERVAL 1 DAY 2 HOURS AS before": (
         "before:timestamp",
@@ -75,6 +77,7 @@ SQL: dict[str, tuple[str, list[Any]]] = {
     "DATE '2020-01-01'": ("DATE '2020-01-01':date", [datetime.date(2020, 1, 1)] * 2),
     # Of these Spark is asked.
     "dt - dt": ("(dt - dt):interval day", [datetime.timedelta(0), None]),
+    "CAST(d * 4e9D AS string) AS written": ("written:string", ["1.0E10", None]),
     "percentile_approx(a, 0.5)": ("percentile_approx(a, 0.5, 10000):int", [1]),
 }
 
@@ -117,6 +120,8 @@ def test_frames(frame):
         [False, None],
     )
     assert frame.filter(F.col("x") == "10.254").isEmpty()
+    joined = frame.select(F.array_join(F.array("d", F.lit(2.0)), " ").alias("joined"))
+    assert answer(joined) == SQL["array_join(array(d, 2D), ' ') AS joined"]
     contains = frame.select(F.array_contains("arr", "z"))
     assert answer(contains) == SQL["array_contains(arr, 'z')"]
     assert frame.filter(F.col("x") / 3 > 3.4166665).count() == 1

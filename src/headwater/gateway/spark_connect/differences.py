@@ -46,9 +46,9 @@ floating point there, and whose values are cast to NULL where they do not fit; `
 for a number that is too high; approximate percentiles, which Spark takes from the values; `bround`,
 which Sail takes for floating point; files of CSV and JSON; numbers of columns in grouping sets, and
 names in their HAVING; casts to BINARY, which takes numbers there, and of intervals, whose unit is
-lost; arguments by their names, taken in the order they came; NATURAL JOIN, whose `a.*` lacks the
-common columns; EXISTS over an aggregate; IN with a query where NULL is a value of it, or NOT IN
-beside OR; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
+lost; arguments by their names, taken in the order they came; NATURAL JOIN and USING, whose `a.*`
+lacks the common columns; EXISTS over an aggregate; IN with a query where NULL is a value of it, or
+NOT IN beside OR; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
 several columns by stars; names of zones in formats of dates; `to_timestamp` of seconds, taken for
 microseconds; random numbers under WITH, drawn anew for each use; the types of decimals that a set
 operation widens; `conv` beyond 63 bits; `split` at nothing; IN over an aggregate of no rows; JSON
@@ -58,6 +58,7 @@ _IN_ORDER = tuple(
     (re.compile(first, re.IGNORECASE), re.compile(then, re.IGNORECASE))
     for first, then in (
         (r"\b(?:grouping\s+sets|rollup|cube)\b", r"\bhaving\b"),
+        (r"\.\s*\*", r"\busing\s*\("),
         (r"\bor\b|\bcase\b|\bif\s*\(", r"\bnot\s+in\s*\(\s*(?:select|with|values|table|from)\b"),
         (r"\bnot\s+in\s*\(\s*(?:select|with|values|table|from)\b", r"\bor\b"),
         (r"\bwith\b", r"\b(?:rand|randn|random|uuid|shuffle|randstr|uniform)\s*\("),

@@ -19,6 +19,7 @@ from headwater.gateway.spark_connect.operands import (
     QUOTIENTS,
     SAME_AS_COALESCE,
     TO_DECIMAL,
+    TO_STRING,
     DoubtError,
     Kind,
     Reach,
@@ -35,7 +36,7 @@ Types = Callable[[Any], Sequence[Kind]]
 """Asks for the types of a relation's columns; raises SparkFailure."""
 
 DATES = frozenset({"datediff", "date_diff"})
-AT_ONCE = DATES | {"date_trunc", "array_contains", "isnan", "timestamp"}
+AT_ONCE = DATES | {"date_trunc", "array_contains", "array_join", "isnan", "timestamp"}
 """What is said differently whatever its operands are."""
 
 _FRACTION = re.compile(r"\.\d|\dbd\b")
@@ -266,6 +267,8 @@ def _said_otherwise(call: _Call) -> bool:
         _cast_to(call.expression, "INT")
     elif call.function == "date_trunc" and count == 2:
         _cast_to(call.arguments[1], "TIMESTAMP")
+    elif call.function == "array_join" and count > 1:
+        _as_strings(call.arguments[0])
     elif call.function == "timestamp" and count == 1:
         call.expression.CopyFrom(_copy(call.arguments[0]))
         _cast_to(call.expression, "TIMESTAMP")
@@ -280,6 +283,19 @@ def _said_otherwise(call: _Call) -> bool:
     else:
         return False
     return True
+
+
+def _as_strings(array: Any) -> None:
+    """Each element of an array as a string: Sail casts whole arrays in other forms."""
+    inner = _copy(array)
+    array.Clear()
+    called = array.unresolved_function
+    called.function_name = "transform"
+    called.arguments.add().CopyFrom(inner)
+    made = called.arguments.add().lambda_function
+    made.arguments.add().name_parts.append(_ELEMENT)
+    made.function.cast.expr.unresolved_named_lambda_variable.name_parts.append(_ELEMENT)
+    made.function.cast.type_str = "STRING"
 
 
 def _contains(call: _Call) -> None:
@@ -336,8 +352,8 @@ def _calls(column: Any, *, decides: bool) -> list[_Call]:
 
 def _function(expression: Any, kind: str) -> tuple[str, Any]:
     name, arguments = "", cast(Sequence[Any], ())
-    if kind == "cast" and _is_decimal(expression.cast):
-        return TO_DECIMAL, [expression.cast.expr]
+    if kind == "cast":
+        return _target(expression.cast), [expression.cast.expr]
     if kind == "unresolved_function" and not (
         expression.unresolved_function.is_user_defined_function
     ):
@@ -351,8 +367,12 @@ def _function(expression: Any, kind: str) -> tuple[str, Any]:
     return name, arguments
 
 
-def _is_decimal(found: Any) -> bool:
-    return found.type.HasField("decimal") or _DECIMAL.match(found.type_str) is not None
+def _target(found: Any) -> str:
+    """What a cast makes, if that matters."""
+    if found.type.HasField("decimal") or _DECIMAL.match(found.type_str):
+        return TO_DECIMAL
+    text = found.type.HasField("string") or found.type_str.strip().lower() == "string"
+    return TO_STRING if text else ""
 
 
 def _nearest(expression: Any) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from headwater.gateway.spark_connect.operands import (
     ASKED,
     SAME_AS_COALESCE,
     TO_DECIMAL,
+    TO_STRING,
     DoubtError,
     Kind,
     Reach,
@@ -283,7 +284,9 @@ def _function(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return str(node.name).lower()
     if isinstance(node, exp.Cast):
-        return TO_DECIMAL if node.to.is_type(exp.DataType.Type.DECIMAL) else ""
+        if node.to.is_type(exp.DataType.Type.DECIMAL):
+            return TO_DECIMAL
+        return TO_STRING if node.to.is_type(*exp.DataType.TEXT_TYPES) else ""
     if type(node) in _COMPARISONS:
         strings = any(side.unnest().is_string for side in (node.this, node.expression))
         return _COMPARISONS[type(node)] if strings else ""
@@ -315,6 +318,8 @@ def _said_otherwise(call: _Call) -> bool:
         _cast_to(node, "INT")
     elif call.function == "date_trunc" and count == 2:
         _cast_to(node.expressions[1], "TIMESTAMP")
+    elif call.function == "array_join" and count > 1:
+        _as_strings(node.expressions[0])
     elif call.function == "timestamp" and count == 1:
         inner = node.expressions[0]
         node.replace(inner)
@@ -328,6 +333,14 @@ def _said_otherwise(call: _Call) -> bool:
     else:
         return False
     return True
+
+
+def _as_strings(array: exp.Expr) -> None:
+    """Each element of an array as a string: Sail casts whole arrays in other forms."""
+    element = exp.to_identifier("hw_element")
+    text = exp.Cast(this=element.copy(), to=exp.DataType.build("STRING", dialect="spark"))
+    made = exp.Lambda(this=text, expressions=[element])
+    array.replace(exp.Anonymous(this="transform", expressions=[array.copy(), made]))
 
 
 def _decides(node: exp.Expr) -> bool:

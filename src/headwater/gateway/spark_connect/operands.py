@@ -20,9 +20,12 @@ SUMS = frozenset({"+", "-", "*", "%", "mod", "pmod"})
 CHOICES = frozenset(
     {"coalesce", "nvl", "ifnull", "greatest", "least", "nvl2", "if", "iff", "when", "nullif"}
 )
+_BRANCHES = frozenset({"when", "if", "iff", "nvl2"})
+"""Of these Sail's result has the type of the first branch, where that is an integer."""
+
 ROUND = "round"
-TO_DECIMAL = "cast to decimal"
-"""No function's name: a cast, of floating point perhaps."""
+TO_DECIMAL, TO_STRING = "cast to decimal", "cast to string"
+"""No functions' names: casts, of floating point perhaps."""
 
 COMPARISONS = frozenset({"==", "=", "<", ">", "<=", ">=", "!=", "<>", "<=>"})
 """Asked where one side is a string written out."""
@@ -30,7 +33,7 @@ COMPARISONS = frozenset({"==", "=", "<", ">", "<=", ">=", "!=", "<>", "<=>"})
 SAME_AS_COALESCE = frozenset({"nvl", "ifnull"})
 """To Sail these are of floating point, whatever they are given."""
 
-ASKED = QUOTIENTS | SUMS | CHOICES | COMPARISONS | {ROUND, TO_DECIMAL}
+ASKED = QUOTIENTS | SUMS | CHOICES | COMPARISONS | {ROUND, TO_DECIMAL, TO_STRING}
 """Functions and operators whose operands' types matter."""
 
 
@@ -53,11 +56,13 @@ def matters(function: str, literals: Sequence[int | None], reach: Reach) -> bool
     if function in QUOTIENTS or function in COMPARISONS or function in (ROUND, TO_DECIMAL):
         return reach.decimal
     constants = any(value is not None for value in literals)
+    if function == TO_STRING:
+        return not constants
     if function == "-" and reach.date and not constants:
         return True
     if function in SUMS:
         return reach.single or (reach.decimal and (constants or function == "pmod"))
-    if function == "when":
+    if function in _BRANCHES:
         return len(literals) > 1 and None in literals
     return function in CHOICES and reach.numbers
 
@@ -119,6 +124,10 @@ def casts(function: str, kinds: Sequence[Kind], literals: Sequence[int | None]) 
     if function == TO_DECIMAL:
         # Spark goes by the shortest digits that mean the number, and rounds 1.005 to 1.01.
         return ["STRING" if kinds[0].name in ("float", "double") else None], None
+    if function == TO_STRING:
+        if kinds[0].name in ("float", "double"):
+            raise DoubtError("floating point as text, which Spark writes as 1.0E10")
+        return [None], None
     if function in COMPARISONS:
         # Sail rounds the string to the digits of the decimal beside it.
         mixed = {kind.name for kind in kinds} == {"decimal", "string"}
@@ -138,7 +147,7 @@ def _operands(
         return unchanged
     if not all(kind.is_numeric or kind.name == "void" for kind in kinds):
         raise DoubtError("values of several types")
-    if function == "nullif" or (names <= set(_DIGITS) and function != "when"):
+    if function == "nullif" or (names <= set(_DIGITS) and function not in _BRANCHES):
         if names <= set(_DIGITS):
             return unchanged
         raise DoubtError("nullif of several types")
