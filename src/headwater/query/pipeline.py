@@ -73,8 +73,9 @@ class Pipeline:
         ticket.leave()
         # Before the client is told: who then asks the books waits for what was added to them.
         afterwards.add(lambda: self._account(work))
-        if work.writing is not None or work.plan is None:
-            # A reader need not wait for them; what allowed the reading is in them already.
+        reads = work.writing is None and work.plan is not None
+        if not reads:
+            # A reader need not wait for the books; what allowed the reading is in them already.
             afterwards.flush()
         query.end()
 
