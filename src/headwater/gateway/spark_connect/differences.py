@@ -35,6 +35,7 @@ _TEXT = re.compile(
     r"|\bin\s*\(\s*select\b[^()]{0,300}\bwhere\b[^()]{0,300}\bhaving\b"
     r"|\bexists\s*\(\s*select\b[^()]{0,300}\b(?:count|sum|min|max|avg)\s*\("
     r"|\bselect\s(?:(?!\b(?:from|where)\b)[^()]){0,300}\bin\s*\(\s*select\b"
+    r"|\)\s*not\s+in\s*\(\s*(?:select|with|values|table|from)\b"
     r"|=>|\bnatural\s+(?:\w+\s+){0,2}join\b|\b(?:rollup|cube)\s*\([^()]{0,300}\("
     r"|\bgrouping\s+sets\s*\((?:[^()]{0,100}\([^()]{0,100}\)){0,20}[^()]{0,100}\(?[^()]{0,100}[-+*/%|]"
     r"|\bcount\s*\(\s*(?:\w+\s*\.\s*)?\*\s*,|\bcount\s*\([^()]{0,300},\s*(?:\w+\s*\.\s*)?\*\s*[,)]",
@@ -47,12 +48,12 @@ for a number that is too high; approximate percentiles, which Spark takes from t
 which Sail takes for floating point; files of CSV and JSON; numbers of columns in grouping sets, and
 names in their HAVING; casts to BINARY, which takes numbers there, and of intervals, whose unit is
 lost; arguments by their names, taken in the order they came; NATURAL JOIN and USING, whose `a.*`
-lacks the common columns; EXISTS over an aggregate; IN with a query where NULL is a value of it, or
-NOT IN beside OR; CUBE and ROLLUP of groups of columns, and grouping sets of expressions; counts of
-several columns by stars; names of zones in formats of dates; `to_timestamp` of seconds, taken for
-microseconds; random numbers under WITH, drawn anew for each use; the types of decimals that a set
-operation widens; `conv` beyond 63 bits; `split` at nothing; IN over an aggregate of no rows; JSON
-of other types than were asked for."""
+lacks the common columns; EXISTS over an aggregate; IN with a query where NULL is a value of it, NOT
+IN beside OR or of several columns; CUBE and ROLLUP of groups of columns, and grouping sets of
+expressions; counts of several columns by stars; names of zones in formats of dates; `to_timestamp`
+of seconds, taken for microseconds; random numbers under WITH, drawn anew for each use; the types of
+decimals that a set operation widens; `conv` beyond 63 bits; `split` at nothing; IN over an
+aggregate of no rows; JSON of other types than were asked for."""
 
 _IN_ORDER = tuple(
     (re.compile(first, re.IGNORECASE), re.compile(then, re.IGNORECASE))

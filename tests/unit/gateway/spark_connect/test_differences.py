@@ -160,6 +160,7 @@ FOR_SPARK: dict[str, Work] = {
     "zones of a frame": column(lambda f: f.date_format("id", "HH:mm O")),
     "an aggregate that exists": sql("select * from ns.t where exists (select count(*) from ns.u)"),
     "not in beside or": sql("select * from ns.t where a = 1 or b not in (select b from ns.u)"),
+    "not in of columns": sql("select * from ns.t where (a, b) not in (select a, b from ns.u)"),
     "a value of in": sql("select a, a in (select b from ns.u) from ns.t"),
     "a table function": lambda s: (
         functions().udtf(Numbers, returnType="n int")(functions().lit(1)).collect()
@@ -321,6 +322,13 @@ def test_what_functions_return_is_cast_by_spark() -> None:
         assert bool(gap(failure)) is moves
         failure.engine = "spark"
         assert not gap(failure)
+
+
+def test_a_division_by_zero_that_no_row_comes_to() -> None:
+    failure = SparkFailure("[DIVIDE_BY_ZERO] divide by zero", error_class="DIVIDE_BY_ZERO")
+    failure.engine = SAIL
+    assert gap(failure, b"SELECT if(n = 0, 0, 1 / 0) FROM t")
+    assert not gap(failure, b"SELECT 1 / 0 FROM t")
 
 
 def test_checkpoints_are_in_spark(client: Client) -> None:
