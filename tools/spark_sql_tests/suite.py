@@ -38,7 +38,7 @@ LEFT_OUT = re.compile(
 
 NO_DATA = re.compile(r"\b(?:onek2?|tenk[12]|aggtest|int[48]_tbl_data)\b", re.IGNORECASE)
 ZONE = "America/Los_Angeles"
-_SET = re.compile(r"(?m)^--\s*SET\s+(.+)$")
+_SET = re.compile(r"(?m)^--\s*SET\s+(spark\..+)$")
 _IMPORT = re.compile(r"(?m)^--\s*IMPORT\s+(\S+)")
 
 
