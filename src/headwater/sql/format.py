@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from sqlglot import exp
-from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from headwater.errors import HeadwaterError
 from headwater.model.statement import Dialect
-from headwater.sql.tokens import grammar, raw_tokens, tokenize
+from headwater.sql.tokens import grammar, parser, raw_tokens, tokenize
 from headwater.sql.trees import guarded
 
 
@@ -72,8 +72,7 @@ def _formatted(text: str, dialect: Dialect) -> str | None:
 
 
 def _tree(text: str, dialect: Dialect) -> exp.Expr | None:
-    parser = grammar(dialect).parser(error_level=ErrorLevel.IMMEDIATE)
-    trees = parser.parse(raw_tokens(text, dialect), text)
+    trees = parser(dialect).parse(raw_tokens(text, dialect), text)
     return trees[0] if len(trees) == 1 else None
 
 

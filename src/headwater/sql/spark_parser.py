@@ -99,7 +99,9 @@ class SparkGrammar(Spark.Parser):  # type: ignore[misc, valid-type]
         this: exp.Expr | None = super()._parse_unary()
         # `-128Y`: the least number of a type has no positive counterpart to be the opposite of.
         cast = this.this if isinstance(this, exp.Neg) else None
-        if not isinstance(cast, exp.Cast) or cast.this.name not in _LEAST:
+        if not isinstance(cast, exp.Cast) or not cast.this.is_number:
+            return this
+        if cast.this.name not in _LEAST:
             return this
         cast.set("this", exp.Neg(this=cast.this))
         return cast
@@ -120,8 +122,3 @@ class SparkGrammar(Spark.Parser):  # type: ignore[misc, valid-type]
             return None if value is None else exp.Tuple(expressions=[value])
         found: exp.Tuple | None = super()._parse_value(values)
         return found
-
-
-def parser(**options: Any) -> SparkGrammar:
-    """A parser of Spark's dialect; options are sqlglot's."""
-    return SparkGrammar(dialect=Spark(), **options)

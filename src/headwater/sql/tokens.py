@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from sqlglot.dialects.dialect import Dialect as Grammar
-from sqlglot.errors import TokenError
+from sqlglot.errors import ErrorLevel, TokenError
+from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from headwater.errors import ErrorCode, HeadwaterError, Position, error
 from headwater.model.statement import Dialect
 from headwater.sql.hints import syntax_hint
+from headwater.sql.spark_parser import SparkGrammar
 from headwater.sql.statements import Name
 
 MAX_NESTING = 200
@@ -44,6 +46,12 @@ _LITERAL = frozenset(
 def grammar(dialect: Dialect) -> Grammar:
     """The sqlglot dialect that reads or writes a dialect of ours."""
     return Grammar.get_or_raise(str(dialect))
+
+
+def parser(dialect: Dialect) -> Parser:
+    """A parser of a dialect of ours; it raises at the first error."""
+    kind = SparkGrammar if dialect is Dialect.SPARK else grammar(dialect).parser_class
+    return kind(dialect=grammar(dialect), error_level=ErrorLevel.IMMEDIATE)
 
 
 def position_at(text: str, offset: int) -> Position:

@@ -9,16 +9,15 @@ from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from headwater.errors import ErrorCode, HeadwaterError, Position, error
 from headwater.model.statement import Dialect
-from headwater.sql import spark_parser
 from headwater.sql.hints import syntax_hint
 from headwater.sql.intervals import bracketed
 from headwater.sql.statements import Name
-from headwater.sql.tokens import grammar, position_at, tokenize, too_deep
+from headwater.sql.tokens import parser, position_at, tokenize, too_deep
 
 Result = TypeVar("Result")
 
@@ -67,10 +66,8 @@ def parse_tree(text: str, dialect: Dialect, tokens: list[Token] | None = None) -
     if dialect is Dialect.TRINO:
         tokens = _size_decimals(tokens)
     tokens = bracketed(tokens)
-    make = spark_parser.parser if dialect is Dialect.SPARK else grammar(dialect).parser
-    parser = make(error_level=ErrorLevel.IMMEDIATE)
     try:
-        trees = guarded(lambda: parser.parse(tokens, text))
+        trees = guarded(lambda: parser(dialect).parse(tokens, text))
     except ParseError as failure:
         raise _syntax_error(text, failure) from failure
     except (SqlglotError, ValueError, TypeError, AttributeError, KeyError, IndexError) as failure:

@@ -182,6 +182,8 @@ def test_an_interval_of_several_parts_is_one_operand(
         ("a << b + 1 || c", "SHIFTLEFT(a, b + 1 || c)"),
         ("a >>> 2", "SHIFTRIGHTUNSIGNED(a, 2)"),
         ("-128Y, -5Y", "CAST(-128 AS TINYINT), -CAST(5 AS TINYINT)"),
+        ("-CAST('128' AS TINYINT)", "-CAST('128' AS TINYINT)"),
+        ("-CAST(`128` AS INT)", "-CAST(`128` AS INT)"),
         ("a FROM t LEFT SEMI JOIN u", "a FROM t LEFT SEMI JOIN u ON TRUE"),
         ("a FROM t LEFT ANTI JOIN u USING (a)", "a FROM t LEFT ANTI JOIN u USING (a)"),
     ],
